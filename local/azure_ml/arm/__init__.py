@@ -1,0 +1,1 @@
+"""What Azure Resource Manager answers: workspaces and the resources in them."""

@@ -1,0 +1,104 @@
+"""One release from its models in Dev to its end: what a test drives, and what the demo shows."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from azure.storage.blob import BlobServiceClient
+
+from local.demo.approver import Approver
+from local.demo.journals import Journal, azure_ml_journal, forbidden_writes
+from local.demo.mailbox import Mailbox
+from local.demo.manifest import Artifact, next_artifact, upload, with_unseen_cutoff
+from local.demo.releases import Release, ReleasesApi, is_over
+from local.demo.scenarios import STORIES, Scenario, complaints
+from local.demo.seeding import seed
+from local.demo.views import View
+from local.stack.description import Stack
+
+LOOK_EVERY_SECONDS = 0.4
+
+
+class TimeIsUpError(Exception):
+    """The release did not end within its limit; the message says where it stood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a release ended, what is wrong with that, and how often we looked."""
+
+    release: Release
+    complaints: tuple[str, ...]
+    looks: int
+
+
+def prepare(stack: Stack, scenario: Scenario) -> tuple[Artifact, str]:
+    """Choose the next free release number and have the build leave its models; says what it left.
+
+    Raises:
+        SeedingError: the models could not be registered.
+    """
+    api, story = ReleasesApi(stack), STORIES[scenario]
+    artifact = next_artifact(lambda release_id: api.is_known(release_id) or _is_uploaded(stack, release_id))
+    if story.unseen_cutoff:
+        artifact = with_unseen_cutoff(artifact)
+    return artifact, seed(stack, artifact, story.traits)
+
+
+def run_release(
+    stack: Stack, artifact: Artifact, scenario: Scenario, view: View, *, auto: bool, limit: timedelta
+) -> Outcome:
+    """Upload the artifact, follow the release to its end, compare the end with the scenario.
+
+    Raises:
+        TimeIsUpError: it did not end in time; waiting for a person does not count.
+        ApprovalError: an automatic decision could not be made.
+    """
+    story, journal, api = STORIES[scenario], azure_ml_journal(stack).from_now(), ReleasesApi(stack)
+    approver = Approver(mailbox=Mailbox(stack), story=story) if auto else None
+    with view:
+        upload(stack, artifact)
+        release = _follow(api, artifact.release_id, view, approver, limit)
+    found = complaints(story, release) + _trespasses(journal, scenario)
+    return Outcome(release=release, complaints=tuple(found), looks=api.looks)
+
+
+def _trespasses(journal: Journal, scenario: Scenario) -> list[str]:
+    writes = forbidden_writes(journal.entries(), production_allowed=scenario is Scenario.SUCCESS)
+    return [f"the Azure ML journal shows a write that must not be: {write}" for write in writes]
+
+
+def _follow(api: ReleasesApi, release_id: str, view: View, approver: Approver | None, limit: timedelta) -> Release:
+    deadline = time.monotonic() + limit.total_seconds()
+    release: Release | None = None
+    while time.monotonic() < deadline:
+        release = api.get(release_id)
+        if release:
+            view.show(release)
+            if is_over(release):
+                return release
+            if approver and (done := approver.look_at(release)):
+                view.say(done)
+            if not approver and _waits_for_a_person(release):
+                deadline = time.monotonic() + limit.total_seconds()
+        time.sleep(LOOK_EVERY_SECONDS)
+    raise TimeIsUpError(_standing(release_id, release, limit))
+
+
+def _waits_for_a_person(release: Release) -> bool:
+    return any(gate["state"] == "open" for gate in release["gates"])
+
+
+def _standing(release_id: str, release: Release | None, limit: timedelta) -> str:
+    minutes = limit.total_seconds() / 60
+    if release is None:
+        return f"Release {release_id} did not appear within {minutes:g} minutes after its artifact was uploaded."
+    circuits = ", ".join(f"{c['plant_id']}/{c['circuit_id']} {c['phase']}" for c in release["circuits"])
+    return f"Release {release_id} is still {release['phase']} after {minutes:g} minutes ({circuits})."
+
+
+def _is_uploaded(stack: Stack, release_id: str) -> bool:
+    """An artifact of an interrupted demo may lie there although its release has not begun yet."""
+    with BlobServiceClient.from_connection_string(stack.blob_connection_string) as storage:
+        container = storage.get_container_client(stack.artifact_container)
+        return any(True for _ in container.list_blob_names(name_starts_with=f"releases/{release_id}/"))

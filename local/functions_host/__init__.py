@@ -1,0 +1,1 @@
+"""Local stack: a Functions host that drives the real Python engine as Azure's host does."""

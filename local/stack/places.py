@@ -1,0 +1,58 @@
+"""Where a stack keeps its files, and which ports it uses: from STACK_DIR and STACK_PORT_BASE."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.stack.ports import DEFAULT_BASE, Ports
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Directories, files and ports of one stack."""
+
+    dir: Path
+    ports: Ports
+
+    @property
+    def logs(self) -> Path:
+        return self.dir / "logs"
+
+    @property
+    def lock(self) -> Path:
+        return self.dir / "supervisor.lock"
+
+    @property
+    def status(self) -> Path:
+        return self.dir / "status.json"
+
+    @property
+    def stack_json(self) -> Path:
+        return self.dir / "stack.json"
+
+    @property
+    def secrets(self) -> Path:
+        return self.dir / "secrets.json"
+
+    @property
+    def settings(self) -> Path:
+        return self.dir / "local.settings.json"
+
+    def data(self, part: str) -> Path:
+        """The directory in which one part keeps its state."""
+        return self.dir / "data" / part
+
+    def log(self, part: str) -> Path:
+        """The file that takes what one part prints."""
+        return self.logs / f"{part}.log"
+
+
+def places_from_environment() -> Places:
+    """The stack that STACK_DIR and STACK_PORT_BASE mean, or the default one in the repository's root."""
+    directory = Path(os.environ.get("STACK_DIR") or ROOT / ".local").resolve()
+    base = os.environ.get("STACK_PORT_BASE") or str(DEFAULT_BASE)
+    if not base.isdigit():
+        raise SystemExit(f"STACK_PORT_BASE is {base!r}: give a number, for example {DEFAULT_BASE}.")
+    return Places(dir=directory, ports=Ports(base=int(base)))

@@ -1,0 +1,1 @@
+"""Stands in for a Teams channel: takes what a Workflows webhook takes and shows the cards."""

@@ -1,0 +1,1 @@
+"""The release pipeline: the app that Azure Functions runs."""

@@ -1,0 +1,1 @@
+"""One technology each, translated into the words of the ports."""

@@ -1,0 +1,1 @@
+"""Adapter: Azure ML, through azure-ai-ml and, for files, azure-storage-blob."""

@@ -1,0 +1,201 @@
+"""Adapter: carrying a Dev model into the Registry (R13-R17, D7, D12), repeatable after a crash at any point."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile, content_hash
+from shared.adapters.azure_ml.clients import Clients, Workspace, sdk
+from shared.adapters.azure_ml.errors import service_errors
+from shared.adapters.azure_ml.models import Models
+from shared.application.ports import PromotedModel
+from shared.domain.errors import PermanentError, PipelineError, TransientError
+
+if TYPE_CHECKING:
+    from azure.ai.ml.entities import Model
+
+COPY, SHARE, AUTO = "copy", "share", "auto"
+KEPT_TAG = "promoted_at"
+"""The one tag that a repetition would write differently: the first promotion's stays."""
+SPARE_BYTES = 32 * 1024 * 1024
+"""Left free beside a model, for everything else that uses temporary storage."""
+IGNORE_FILES = frozenset({".amlignore", ".gitignore"})
+"""The SDK would leave out of an upload what such a file names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """The version that shall exist in the Registry."""
+
+    name: str
+    source_version: str
+    version: str
+    tags: Mapping[str, str]
+
+    def properties(self, digest: str, mode: str) -> dict[str, str]:
+        return {
+            "source_name": self.name,
+            "source_version": self.source_version,
+            "content_hash": digest,
+            "promotion_mode": mode,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def free_bytes() -> int:
+    """What is free where temporary files go."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
+
+
+class TemporarySpace:
+    """Temporary storage, shared by all promotions of this process: what one has reserved, another can't count on."""
+
+    def __init__(self, free: Callable[[], int] = free_bytes) -> None:
+        self.free = free
+        self._lock = Lock()
+        self._reserved = 0
+
+    @contextmanager
+    def reserve(self, size: int) -> Iterator[bool]:
+        """Whether `size` bytes fit; they stay reserved until the end."""
+        with self._lock:
+            fits = self.free() - self._reserved >= size + SPARE_BYTES
+            self._reserved += size if fits else 0
+        try:
+            yield fits
+        finally:
+            with self._lock:
+                self._reserved -= size if fits else 0
+
+
+class Promotion(Models):
+    """Writing models to the Registry."""
+
+    def __init__(self, clients: Clients, space: TemporarySpace) -> None:
+        super().__init__(clients)
+        self._space = space
+
+    def promote(
+        self, *, name: str, source_version: str, version: str, tags: Mapping[str, str], mode: str
+    ) -> PromotedModel:
+        """Ends only when the Registry, asked again, shows the source's content and exactly these tags."""
+        wanted = _Wanted(name=name, source_version=source_version, version=version, tags=tags)
+        source = self._clients.model_folder(Workspace.DEV, self._dev_model(name, source_version))
+        with service_errors(f"listing the files of {name} version {source_version} in Dev"):
+            files: Sequence[StoredFile] = source.files()
+        if not files:
+            raise PermanentError(f"{name} version {source_version} has no files in Dev")
+        found = self._registry_model(name, version)
+        if found is None:
+            files, used = self._transfer(wanted, source, files, mode)
+            found = self._promoted(wanted)
+        else:
+            used = str((found.properties or {}).get("promotion_mode") or mode)
+        with service_errors(f"identifying the files of {name} version {source_version} in Dev"):
+            digest = content_hash(source.identified(files))
+        self._check_content(wanted, found, digest)
+        described = self._described(wanted, found, wanted.properties(digest, used))
+        return PromotedModel(version=self._as_registry_version(described), content_hash=digest, mode=used)
+
+    def _transfer(
+        self, wanted: _Wanted, source: BlobFolder, files: Sequence[StoredFile], mode: str
+    ) -> tuple[Sequence[StoredFile], str]:
+        """Bring the content over; returns the files, identified as far as they were read, and the way taken."""
+        if mode != SHARE:
+            size = sum(file.size for file in files)
+            with self._space.reserve(size) as fits:
+                if fits and not any(file.path in IGNORE_FILES for file in files):
+                    return self._copy(wanted, source, files), COPY
+            if mode == COPY:
+                raise PermanentError(
+                    f"{wanted.name} version {wanted.source_version} ({size} bytes) can't be copied through this app "
+                    f"({self._space.free()} bytes of temporary storage are free): set PROMOTION_MODE to auto or share"
+                )
+        self._share(wanted)
+        return files, SHARE
+
+    def _copy(self, wanted: _Wanted, source: BlobFolder, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
+        # The SDK uploads into a folder of the local folder's name. A name of its own for each attempt keeps an
+        # interrupted or simultaneous upload of the same version from getting into this one's way.
+        with tempfile.TemporaryDirectory(prefix=f"{wanted.name}-") as directory:
+            folder = Path(directory)
+            with service_errors(f"downloading {wanted.name} version {wanted.source_version} from Dev"):
+                read = [source.download(file, folder) for file in files]
+            for listed, got in zip(files, read, strict=True):
+                if listed.md5 and listed.md5 != got.md5:
+                    raise TransientError(f"{got.path} of {wanted.name} arrived with other content than Dev lists")
+            model = sdk().new_model(
+                name=wanted.name,
+                version=wanted.version,
+                path=directory,
+                tags=wanted.tags,
+                properties=wanted.properties(content_hash(read), COPY),
+            )
+            self._write(wanted, model)
+        return read
+
+    def _share(self, wanted: _Wanted) -> None:
+        client = self._clients.own_dev()
+        try:
+            with service_errors(f"sharing {wanted} with the Registry"):
+                client.models.share(
+                    wanted.name,
+                    wanted.source_version,
+                    share_with_name=wanted.name,
+                    share_with_version=wanted.version,
+                    registry_name=self._clients.settings.registry_name,
+                )
+        except PipelineError:
+            if self._registry_model(wanted.name, wanted.version) is None:
+                raise
+
+    def _write(self, wanted: _Wanted, model: "Model") -> None:
+        """Create or update; whatever the SDK says then, what the Registry holds is what counts."""
+        try:
+            with service_errors(f"writing {wanted} to the Registry"):
+                self._clients.registry().models.create_or_update(model)
+        except PipelineError:
+            if self._registry_model(wanted.name, wanted.version) is None:
+                raise
+
+    def _promoted(self, wanted: _Wanted) -> "Model":
+        model = self._registry_model(wanted.name, wanted.version)
+        if model is None:
+            raise TransientError(f"the Registry does not show {wanted} yet")
+        return model
+
+    def _check_content(self, wanted: _Wanted, found: "Model", digest: str) -> None:
+        folder = self._clients.registry_folder(found)
+        with service_errors(f"listing the files of {wanted} in the Registry"):
+            held = content_hash(folder.identified(folder.files()))
+        if held != digest:
+            raise PermanentError(
+                f"the Registry holds {wanted} with other content than version {wanted.source_version} in Dev "
+                f"({held[:12]} instead of {digest[:12]}): a version's content can't be changed, start a new release"
+            )
+
+    def _described(self, wanted: _Wanted, found: "Model", properties: Mapping[str, str]) -> "Model":
+        """The version with its tags and properties, given to it if it lacks them: after `share`, or after a crash."""
+        if _fits(found, wanted.tags, properties):
+            return found
+        kept = (found.tags or {}).get(KEPT_TAG) if KEPT_TAG in wanted.tags else None
+        found.tags = {**wanted.tags, **({KEPT_TAG: str(kept)} if kept else {})}
+        found.properties = {**(found.properties or {}), **properties}
+        self._write(wanted, found)
+        found = self._promoted(wanted)
+        if not _fits(found, wanted.tags, properties):
+            raise TransientError(f"the Registry does not show the tags of {wanted} yet")
+        return found
+
+
+def _fits(found: "Model", tags: Mapping[str, str], properties: Mapping[str, str]) -> bool:
+    held = found.tags or {}
+    same_tags = held.keys() == tags.keys() and all(held[key] == tags[key] for key in tags if key != KEPT_TAG)
+    return same_tags and properties.items() <= (found.properties or {}).items()

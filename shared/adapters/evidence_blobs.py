@@ -1,0 +1,93 @@
+"""Adapter: evidence and artifacts in Azure Blob Storage (`EvidenceStore`)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import ContainerClient, ContentSettings
+
+from shared.application.ports import ARTIFACT_NAME, MOST_ARTIFACT_BYTES
+from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, PipelineError, TransientError
+
+JSON = ContentSettings(content_type="application/json")
+
+
+class BlobEvidenceStore:
+    """Two containers: evidence, written once and never again, and artifacts, only ever read."""
+
+    def __init__(self, *, evidence: ContainerClient, artifacts: ContainerClient) -> None:
+        self._evidence = evidence
+        self._artifacts = artifacts
+
+    def put(self, path: str, content: bytes) -> None:
+        with _translated(f"writing {path}"):
+            try:
+                self._create(path, content)
+            except ResourceExistsError as error:
+                # Also the client's own repetition of an upload whose answer was lost ends here.
+                if self._evidence.download_blob(path).readall() != content:
+                    raise ConflictError(f"{path} holds other content, and evidence is never overwritten") from error
+
+    def _create(self, path: str, content: bytes) -> None:
+        try:
+            self._upload(path, content)
+        except ResourceNotFoundError:
+            self._make_container()
+            self._upload(path, content)
+
+    def _upload(self, path: str, content: bytes) -> None:
+        settings = JSON if path.endswith(".json") else None
+        self._evidence.upload_blob(path, content, overwrite=False, content_settings=settings)
+
+    def _make_container(self) -> None:
+        try:
+            self._evidence.create_container()
+        except ResourceExistsError:
+            return
+
+    def get(self, path: str) -> bytes | None:
+        with _translated(f"reading {path}"):
+            try:
+                return self._evidence.download_blob(path).readall()
+            except ResourceNotFoundError:
+                return None
+
+    def artifact(self, path: str) -> bytes | None:
+        with _translated(f"reading {path}"):
+            try:
+                return self._artifacts.download_blob(path, offset=0, length=MOST_ARTIFACT_BYTES + 1).readall()
+            except ResourceNotFoundError:
+                return None
+
+    def artifact_metadata(self, path: str) -> Mapping[str, str]:
+        with _translated(f"reading the metadata of {path}"):
+            try:
+                return self._artifacts.get_blob_client(path).get_blob_properties().metadata or {}
+            except ResourceNotFoundError:
+                return {}
+
+    def artifact_paths(self, since: datetime) -> Sequence[str]:
+        with _translated("listing artifacts"):
+            blobs = self._artifacts.list_blobs()
+            return [b.name for b in blobs if b.name.rpartition("/")[2] == ARTIFACT_NAME and b.last_modified >= since]
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(error, what) from error
+
+
+def _translate(error: AzureError, what: str) -> PipelineError:
+    status = (error.status_code or 0) if isinstance(error, HttpResponseError) else 0
+    said = error.message.splitlines()[0] if error.message else type(error).__name__
+    if status in {0, 408, 429} or status >= 500:
+        return TransientError(f"blob storage, {what}: {said}")
+    if status in {401, 403, 404}:
+        return ConfigurationError(
+            f"blob storage, {what}: {said}. Check the container settings and the app's role on the storage account"
+        )
+    return PermanentError(f"blob storage, {what}: {said}")

@@ -1,0 +1,48 @@
+"""Adapter table_store: what the service's errors mean, in the pipeline's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
+
+LOST_ROW = frozenset({404, 409, 412})
+"""The row is not as the write supposed: gone, there already, or another."""
+
+
+def status_of(error: AzureError) -> int:
+    """0: there was no answer at all."""
+    return (error.status_code or 0) if isinstance(error, HttpResponseError) else 0
+
+
+def is_transient(status: int) -> bool:
+    return status in {0, 408, 429} or status >= 500
+
+
+def translate(error: AzureError, what: str) -> PipelineError:
+    status = status_of(error)
+    said = error.message.splitlines()[0] if error.message else type(error).__name__
+    if is_transient(status):
+        return TransientError(f"table storage, {what}: {said}", retry_after=_retry_after(error))
+    if status in {401, 403, 404}:
+        return ConfigurationError(
+            f"table storage, {what}: {said}. Check the StateStorage settings and the app's role on that account"
+        )
+    return PermanentError(f"table storage, {what}: {said}")
+
+
+def _retry_after(error: AzureError) -> timedelta | None:
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    wish = headers.get("Retry-After", "")
+    return timedelta(seconds=int(wish)) if wish.isdecimal() else None
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Let nothing of the SDK's out."""
+    try:
+        yield
+    except AzureError as error:
+        raise translate(error, what) from error

@@ -1,0 +1,1 @@
+"""Use cases over the domain and its ports; knows no technology."""

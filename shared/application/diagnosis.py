@@ -1,0 +1,95 @@
+"""Use cases: the document's troubleshooting recipes, run by themselves on a failure (R49-R51).
+
+A look that fails becomes a line that says so: a diagnosis never hides the failure it explains.
+"""
+
+from collections.abc import Callable, Sequence
+
+from shared.application.ports import Ports
+from shared.application.work import Work
+from shared.domain.choice import Candidate, listed
+from shared.domain.errors import PipelineError
+from shared.domain.events import StepFailed
+from shared.domain.model import CircuitRun, Environment
+from shared.domain.naming import test_data_path
+
+type Lines = tuple[str, ...]
+
+
+def failed(work: Work, ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
+    """The circuit failed: what happened, to which circuit, and what a look around found."""
+    found = f" Found: {'; '.join(lines)}." if lines else ""
+    evidence = {"diagnosis": list(lines)} if lines else {}
+    return StepFailed(at=ports.clock.now(), error=f"{work.run.circuit}: {error}{found}", evidence=evidence)
+
+
+def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:
+    """R49: is the model in the Registry, and if not, what does Dev offer?"""
+    return (*_registry(run, ports), "next: put Dev or the Registry right, then retry the release")
+
+
+def diagnose_timeout(run: CircuitRun, ports: Ports, job_name: str) -> Lines:
+    """R50: job status, compute state, test data."""
+    return (
+        _look("job", lambda: _job(ports, job_name)),
+        _compute(ports, Environment.TEST),
+        _look("test data", lambda: _test_data(run, ports)),
+        f"next: open job {job_name} in the Test workspace and look what it waits for, then retry the release",
+    )
+
+
+def diagnose_deployment(run: CircuitRun, ports: Ports, environment: Environment) -> Lines:
+    """R51: endpoint provisioning, compute, model present in the Registry."""
+    name = run.test_endpoint if environment is Environment.TEST else run.endpoint
+    return (
+        _look("endpoint", lambda: _endpoint(ports, environment, name)),
+        _compute(ports, environment),
+        *_registry(run, ports),
+        f"next: look at {name} in the {environment} workspace, remove the cause, then retry the release",
+    )
+
+
+def _registry(run: CircuitRun, ports: Ports) -> Lines:
+    wanted = f"{run.model_name} version {run.model_version}"
+    try:
+        present = ports.models.registry_model(run.model_name, run.model_version) is not None
+    except PipelineError as error:
+        return (f"the Registry could not be looked at ({error})",)
+    if present:
+        return (f"the Registry has {wanted}",)
+    return (f"the Registry does not have {wanted}", _look("Dev", lambda: _dev(run, ports)))
+
+
+def _dev(run: CircuitRun, ports: Ports) -> str:
+    models = ports.models.dev_models(run.model_name)
+    return f"Dev's {listed([Candidate(version=model.version, tags=model.tags) for model in models])}"
+
+
+def _compute(ports: Ports, environment: Environment) -> str:
+    return _look("compute", lambda: f"compute in {environment}: {ports.models.compute_state(environment)}")
+
+
+def _endpoint(ports: Ports, environment: Environment, name: str) -> str:
+    endpoint = ports.models.endpoint(environment, name)
+    if endpoint is None:
+        return f"endpoint {name} does not exist in {environment}"
+    return f"endpoint {name} in {environment} is {endpoint.state}, default {endpoint.default or '(none)'}"
+
+
+def _job(ports: Ports, job_name: str) -> str:
+    job = ports.models.job(job_name)
+    if job is None:
+        return f"the Test workspace has no job {job_name}"
+    return f"job {job_name} is {job.status}, {'started' if job.started_at else 'never left the queue'}"
+
+
+def _test_data(run: CircuitRun, ports: Ports) -> str:
+    files = ports.models.smoke_input(run.circuit)
+    return f"{test_data_path(run.circuit)} holds {', '.join(files) or 'nothing'}"
+
+
+def _look(what: str, line: Callable[[], str]) -> str:
+    try:
+        return line()
+    except PipelineError as error:
+        return f"{what} could not be looked at ({error})"

@@ -1,0 +1,143 @@
+"""Fan-out in pages: a round's work handed to up to a hundred circuits at a time, repeatable after a crash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shared.application.dispatcher import Dispatcher
+from shared.application.intake import stored_plan
+from shared.application.ports import Insert, Ports, Update, Versioned
+from shared.application.settle import settle
+from shared.domain.commands import Command, FanOut
+from shared.domain.errors import IllegalTransition
+from shared.domain.events import FannedOut, FanOutAdvanced
+from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, HistoryEntry, Release, Round
+from shared.domain.process import (
+    ROUND_ENTRIES,
+    ROUND_OF,
+    Decision,
+    decide_circuit,
+    implied_commands,
+)
+from shared.domain.rows import run_key
+from shared.telemetry import log
+
+PAGE = 100
+"""The most rows one transaction can hold."""
+PAGE_CHARACTERS = 1_500_000
+"""Below the 4 MiB of a transaction, in UTF-16 as the service counts strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutPage:
+    """Handles one `fan-out` message."""
+
+    ports: Ports
+
+    def handle(self, command: FanOut, *, redelivered: bool = False) -> None:
+        """Move a page of circuits into the round, send their messages, advance the cursor."""
+        stored = self.ports.releases.release(command.release_id)
+        if stored is None or not _is_current(command, stored.row):
+            self._heal(command, stored, redelivered=redelivered)
+            return
+        last = settle(self.ports.clock, lambda: self._hand_out(stored.row, command))
+        event = FanOutAdvanced(at=self.ports.clock.now(), round=command.round, gen=command.gen, cursor=last)
+        self._advance(stored, event)
+        if last == FANOUT_END:
+            Dispatcher(self.ports).fan_in(command.release_id, command.round)
+
+    def _heal(self, command: FanOut, stored: Versioned[Release] | None, *, redelivered: bool) -> None:
+        """A redelivered page whose cursor was written may have died before it sent the next one."""
+        log.info("fan-out dropped", action="fan_out_dropped", release_id=command.release_id, round=command.round.name)
+        if not redelivered or stored is None or ROUND_OF.get(stored.row.phase) is not command.round:
+            return
+        dispatcher = Dispatcher(self.ports)
+        if stored.row.fanout_cursor == FANOUT_END:
+            dispatcher.fan_in(command.release_id, command.round)
+        else:
+            dispatcher.send(stored.row, (replace(command, cursor=stored.row.fanout_cursor, gen=stored.row.gen),))
+
+    def _advance(self, stored: Versioned[Release], event: FanOutAdvanced) -> None:
+        try:
+            Dispatcher(self.ports).to_release(stored.row.release_id, event)
+        except IllegalTransition as reason:
+            log.info("event dropped", action="event_dropped", release_id=stored.row.release_id, why=reason)
+
+    def _hand_out(self, release: Release, command: FanOut) -> str:
+        """One transaction and one batch of messages; the row key the next page starts after."""
+        page, more = self._page(release, command)
+        decisions = [(stored, self._decide(release, command, stored)) for stored in page]
+        changes = [
+            Insert(row=decision.row) if stored.etag == "" else Update(row=decision.row, etag=stored.etag)
+            for stored, decision in decisions
+            if decision is not None and decision.row is not stored.row
+        ]
+        if changes:
+            self.ports.releases.commit(*changes)
+        commands: list[Command] = [c for _, decision in decisions if decision is not None for c in decision.commands]
+        if commands:
+            Dispatcher(self.ports).send(release, commands)
+        return run_key(page[-1].row.circuit) if more else FANOUT_END
+
+    def _decide(self, release: Release, command: FanOut, stored: Versioned[CircuitRun]) -> Decision[CircuitRun] | None:
+        """None: not this circuit's round. A row that was handed its work already only gets its message again."""
+        run = stored.row
+        now = self.ports.clock.now()
+        if stored.etag == "":
+            return _first_work(release, run, self.ports)
+        if (run.phase, run.gen, run.todo) == (ROUND_ENTRIES[command.round].phase, command.gen, command.round):
+            return Decision(row=run, commands=implied_commands(run))
+        reason = release.exclusions.get(str(run.circuit), "")
+        event = FannedOut(at=now, round=command.round, gen=command.gen, exclude_reason=reason)
+        try:
+            return decide_circuit(run, event, release.policy)
+        except IllegalTransition:
+            return None
+
+    def _page(self, release: Release, command: FanOut) -> tuple[Sequence[Versioned[CircuitRun]], bool]:
+        """The circuits that fit into one transaction, and whether there may be more after them."""
+        candidates = self._candidates(release, command)
+        size, fitting = 0, 0
+        for stored in candidates:
+            size += len(str(stored.row))
+            if fitting and size > PAGE_CHARACTERS:
+                break
+            fitting += 1
+        return candidates[:fitting], fitting < len(candidates) or len(candidates) == PAGE
+
+    def _candidates(self, release: Release, command: FanOut) -> Sequence[Versioned[CircuitRun]]:
+        existing = self.ports.releases.runs(release.release_id, after=command.cursor, limit=PAGE)
+        return existing if command.round is not Round.INSPECTION else self._with_planned(release, command, existing)
+
+    def _with_planned(
+        self, release: Release, command: FanOut, existing: Sequence[Versioned[CircuitRun]]
+    ) -> Sequence[Versioned[CircuitRun]]:
+        """The first fan-out reads circuits from the release's own copy of the manifest: rows do not exist yet."""
+        rows = {run_key(stored.row.circuit): stored for stored in existing}
+        for run in stored_plan(release, self.ports):
+            if run_key(run.circuit) > command.cursor:
+                rows.setdefault(run_key(run.circuit), Versioned(row=run, etag=""))
+        return tuple(rows[key] for key in sorted(rows))[:PAGE]
+
+
+def _first_work(release: Release, planned: CircuitRun, ports: Ports) -> Decision[CircuitRun]:
+    now = ports.clock.now()
+    reason = release.exclusions.get(str(planned.circuit))
+    phase = CircuitPhase.EXCLUDED if reason else CircuitPhase.INSPECTING
+    row = replace(
+        planned,
+        phase=phase,
+        gen=release.gen,
+        todo=Round.NONE if reason else Round.INSPECTION,
+        since=now,
+        due_at=None if reason else now + release.policy.overdue_after,
+        hist=(HistoryEntry(at=now, source="", target=phase, why=reason or ""),),
+    )
+    return Decision(row=row, commands=implied_commands(row))
+
+
+def _is_current(command: FanOut, release: Release) -> bool:
+    return (command.gen, command.round, command.cursor) == (
+        release.gen,
+        ROUND_OF.get(release.phase),
+        release.fanout_cursor,
+    )

@@ -1,0 +1,64 @@
+"""Opening and voiding gates: the evidence is frozen first, then the gate row joins the release's transaction."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shared.application.evidence import gate_evidence
+from shared.application.ports import Change, Insert, Ports, Update
+from shared.domain.model import Gate, GateName, GateState, HistoryEntry, Release
+
+
+def evidence_path(release_id: str, gate: GateName, digest: str) -> str:
+    return f"{release_id}/{gate}/{digest}.json"
+
+
+def gate_nonce(release: Release, gate: GateName) -> str:
+    """Fresh per opening (a re-opened gate has a newer gen); it need not be secret, tokens are signed."""
+    return hashlib.sha256(f"{release.release_id}|{gate}|{release.gen}".encode()).hexdigest()[:24]
+
+
+def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
+    """Freeze the evidence as a blob and give the gate row that belongs into the release's transaction."""
+    runs = tuple(stored.row for stored in ports.releases.runs(release.release_id))
+    document = gate_evidence(gate, release, runs, ports.estate)
+    digest = hashlib.sha256(document).hexdigest()
+    path = evidence_path(release.release_id, gate, digest)
+    ports.evidence.put(path, document)
+    at = release.hist[-1].at
+    row = Gate(
+        release_id=release.release_id,
+        gate=gate,
+        state=GateState.OPEN,
+        nonce=gate_nonce(release, gate),
+        opened_at=at,
+        expires_at=at + release.policy.gate_limit,
+        digest=digest,
+        evidence_blob=path,
+        gen=release.gen,
+        hist=(HistoryEntry(at=at, source="", target=GateState.OPEN, why=f"evidence {digest}"),),
+    )
+    found = ports.releases.release_and_gate(release.release_id, gate)
+    stored = None if found is None else found[1]
+    if stored is None:
+        return Insert(row=row)
+    earlier = (*stored.row.earlier_digests, stored.row.digest)
+    opened = replace(row.hist[0], source=stored.row.state)
+    reopened = replace(row, earlier_digests=earlier, decisions=stored.row.decisions, hist=(*stored.row.hist, opened))
+    return Update(row=reopened, etag=stored.etag)
+
+
+def void_change(release: Release, gate: GateName, ports: Ports) -> Sequence[Change]:
+    """Nobody needs to answer any more."""
+    found = ports.releases.release_and_gate(release.release_id, gate)
+    if found is None or found[1] is None or found[1].row.state is not GateState.OPEN:
+        return ()
+    row = closed(found[1].row, GateState.VOID, release, why=release.reason)
+    return (Update(row=row, etag=found[1].etag),)
+
+
+def closed(gate: Gate, state: GateState, release: Release, *, why: str = "", by: str = "") -> Gate:
+    """The gate's row in its last state."""
+    at = release.hist[-1].at
+    entry = HistoryEntry(at=at, source=gate.state, target=state, why=why, by=by)
+    return replace(gate, state=state, hist=(*gate.hist, entry))

@@ -1,0 +1,233 @@
+"""Gates: what an approver sees, and what becomes of an answer. Looking changes nothing, ever."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from shared.application.dispatcher import Dispatcher
+from shared.application.evidence import changes_between
+from shared.application.gate_opening import closed
+from shared.application.ports import GateClaim, Ports, Update, Versioned
+from shared.application.settle import settle
+from shared.domain.events import GateApproved, GateExpired, GateRejected, ReleaseEvent
+from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, Release
+from shared.domain.process import GATE_OF, decide_release
+from shared.telemetry import log
+
+MOST_WRONG_CODES = 5
+LONGEST_COMMENT = 500
+APPROVE, REJECT = "approve", "reject"
+
+
+class Standing(StrEnum):
+    """What a link is worth at this moment."""
+
+    OPEN = "open"
+    UNKNOWN = "unknown"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    LINK_VOID = "link_void"
+
+
+class Verdict(StrEnum):
+    """What became of an answer."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    COUNTED = "counted"
+    """A vote: more approvers are needed."""
+    NOT_OPEN = "not_open"
+    WRONG_CODE = "wrong_code"
+    LINK_VOID = "link_void"
+    ALREADY_VOTED = "already_voted"
+    INCOMPLETE = "incomplete"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateView:
+    """What a link leads to."""
+
+    standing: Standing
+    release: Release | None = None
+    gate: Gate | None = None
+    document: bytes = b""
+    """The frozen evidence, canonical JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A person's answer, as it came in."""
+
+    decision: str
+    comment: str
+    digest: str
+    code: str
+    exclude: Mapping[str, str] = field(default_factory=dict)
+    """`PLANT/CIRCUIT` -> reason: approve all but these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    verdict: Verdict
+    view: GateView
+    message: str = ""
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    ports: Ports
+
+    def view(self, claim: GateClaim) -> GateView:
+        """What this link shows. No side effect."""
+        return self._view(self.ports.releases.release_and_gate(claim.release_id, claim.gate), claim)
+
+    def _view(self, found: tuple[Versioned[Release], Versioned[Gate] | None] | None, claim: GateClaim) -> GateView:
+        if found is None or found[1] is None:
+            return GateView(standing=Standing.UNKNOWN)
+        release, gate = found[0].row, found[1].row
+        document = self.ports.evidence.get(gate.evidence_blob) or b""
+        return GateView(standing=self._standing(gate, claim), release=release, gate=gate, document=document)
+
+    def _standing(self, gate: Gate, claim: GateClaim) -> Standing:
+        if gate.nonce != claim.nonce:
+            return Standing.SUPERSEDED
+        match gate.state:
+            case GateState.APPROVED | GateState.REJECTED:
+                return Standing.DECIDED
+            case GateState.VOID:
+                return Standing.SUPERSEDED
+            case GateState.EXPIRED:
+                return Standing.EXPIRED
+            case GateState.OPEN if self.ports.clock.now() >= gate.expires_at:
+                return Standing.EXPIRED
+            case _ if gate.wrong_codes.get(claim.recipient, 0) >= MOST_WRONG_CODES:
+                return Standing.LINK_VOID
+            case _:
+                return Standing.OPEN
+
+    def decide(self, claim: GateClaim, answer: Answer, *, by: str, how: str, needs_code: bool) -> Outcome:
+        """Check an answer in order, then write it once. The caller has checked signature, sign-in, origin and CSRF."""
+        return settle(self.ports.clock, lambda: self._decide(claim, answer, by=by, how=how, needs_code=needs_code))
+
+    def _decide(self, claim: GateClaim, answer: Answer, *, by: str, how: str, needs_code: bool) -> Outcome:
+        found = self.ports.releases.release_and_gate(claim.release_id, claim.gate)
+        view = self._view(found, claim)
+        if found is None or found[1] is None:
+            return Outcome(verdict=Verdict.NOT_OPEN, view=view)
+        release, gate = found[0], found[1]
+        if view.standing is Standing.EXPIRED and gate.row.state is GateState.OPEN:
+            self.expire(claim.release_id, gate)
+            return Outcome(verdict=Verdict.NOT_OPEN, view=view)
+        if view.standing is Standing.LINK_VOID:
+            return Outcome(verdict=Verdict.LINK_VOID, view=view)
+        if view.standing is not Standing.OPEN:
+            return Outcome(verdict=Verdict.NOT_OPEN, view=view)
+        if needs_code and not hmac.compare_digest(answer.code.strip().encode(), self.ports.tokens.code(claim).encode()):
+            return self._count_wrong_code(claim, gate, view)
+        if any(vote.by == by and _is_of_this_opening(vote, gate.row) for vote in gate.row.decisions):
+            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
+        if problem := self._problem(answer, release.row, gate.row):
+            return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=problem)
+        if answer.digest != gate.row.digest:
+            return Outcome(verdict=Verdict.CHANGED, view=view, changes=self._changes(answer.digest, view))
+        return self._record(release, gate, answer, by=by, how=how, view=view)
+
+    def _count_wrong_code(self, claim: GateClaim, gate: Versioned[Gate], view: GateView) -> Outcome:
+        tries = gate.row.wrong_codes.get(claim.recipient, 0) + 1
+        row = replace(gate.row, wrong_codes={**gate.row.wrong_codes, claim.recipient: tries})
+        self.ports.releases.commit(Update(row=row, etag=gate.etag))
+        log.warning(
+            "wrong code at a gate",
+            action="gate_wrong_code",
+            release_id=claim.release_id,
+            gate=claim.gate,
+            approver=claim.recipient,
+            tries=tries,
+        )
+        left = MOST_WRONG_CODES - tries
+        if left <= 0:
+            return Outcome(verdict=Verdict.LINK_VOID, view=replace(view, standing=Standing.LINK_VOID, gate=row))
+        return Outcome(verdict=Verdict.WRONG_CODE, view=replace(view, gate=row), message=f"{left} tries left")
+
+    def _problem(self, answer: Answer, release: Release, gate: Gate) -> str:
+        if answer.decision not in {APPROVE, REJECT}:
+            return "Choose approve or reject."
+        if answer.decision == REJECT and not answer.comment.strip():
+            return "A rejection needs a comment: say why, for those who read the history."
+        if len(answer.comment) > LONGEST_COMMENT:
+            return f"The comment has {len(answer.comment)} characters, {LONGEST_COMMENT} are kept: shorten it."
+        return self._exclusion_problem(answer, release, gate)
+
+    def _exclusion_problem(self, answer: Answer, release: Release, gate: Gate) -> str:
+        if not answer.exclude or answer.decision == REJECT:
+            return ""
+        names = {str(run.circuit) for run in self._going(release)}
+        if unknown := sorted(set(answer.exclude) - names):
+            return f"{', '.join(unknown)}: no such circuit goes through {gate.gate} in {release.release_id}."
+        if missing := sorted(name for name, why in answer.exclude.items() if not why.strip()):
+            return f"{', '.join(missing)}: leaving a circuit out needs a reason."
+        return "This would leave out every circuit: reject the gate instead." if set(answer.exclude) == names else ""
+
+    def _going(self, release: Release) -> list[CircuitRun]:
+        left_out = set(release.exclusions)
+        runs = [stored.row for stored in self.ports.releases.runs(release.release_id)]
+        return [run for run in runs if str(run.circuit) not in left_out]
+
+    def _changes(self, seen_digest: str, view: GateView) -> tuple[str, ...]:
+        assert view.gate is not None
+        known = seen_digest in view.gate.earlier_digests
+        path = view.gate.evidence_blob.replace(view.gate.digest, seen_digest)
+        earlier = self.ports.evidence.get(path) if known else None
+        return changes_between(earlier, view.document) if earlier else ()
+
+    def _record(  # noqa: PLR0913  # what it writes down
+        self,
+        release: Versioned[Release],
+        gate: Versioned[Gate],
+        answer: Answer,
+        *,
+        by: str,
+        how: str,
+        view: GateView,
+    ) -> Outcome:
+        now = self.ports.clock.now()
+        vote = GateDecision(
+            at=now, decision=answer.decision, by=by, how=how, comment=answer.comment.strip(), digest=answer.digest
+        )
+        row = replace(gate.row, decisions=(*gate.row.decisions, vote))
+        why = f"{answer.decision} by {by} ({how}) on evidence {answer.digest}"
+        if answer.comment.strip():
+            why = f"{why}: {answer.comment.strip()}"
+        votes = sum(1 for v in row.decisions if v.decision == APPROVE and _is_of_this_opening(v, row))
+        if answer.decision == APPROVE and votes < release.row.policy.min_approvers:
+            self.ports.releases.commit(Update(row=row, etag=gate.etag))
+            message = f"{votes} of {release.row.policy.min_approvers} approvals"
+            return Outcome(verdict=Verdict.COUNTED, view=replace(view, gate=row), message=message)
+        event: ReleaseEvent = GateRejected(at=now, by=by, why=why, gate=row.gate)
+        state, verdict = GateState.REJECTED, Verdict.REJECTED
+        if answer.decision == APPROVE:
+            event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=answer.exclude)
+            state, verdict = GateState.APPROVED, Verdict.APPROVED
+        decision = decide_release(release.row, event)
+        ended = closed(row, state, decision.row, why=why, by=by)
+        Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
+        return Outcome(verdict=verdict, view=replace(view, standing=Standing.DECIDED, release=decision.row, gate=ended))
+
+    def expire(self, release_id: str, gate: Versioned[Gate]) -> None:
+        """Nobody has answered in time: gate and release end in one transaction."""
+        release = self.ports.releases.release(release_id)
+        if release is None or GATE_OF.get(release.row.phase) is not gate.row.gate:
+            return
+        hours = release.row.policy.gate_limit.total_seconds() / 3600
+        why = f"{gate.row.gate} was not answered within {hours:g} h; an operator can re-open it by retrying the release"
+        decision = decide_release(release.row, GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate))
+        ended = closed(gate.row, GateState.EXPIRED, decision.row, why=why)
+        Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
+
+
+def _is_of_this_opening(vote: GateDecision, gate: Gate) -> bool:
+    return vote.at >= gate.opened_at

@@ -1,0 +1,179 @@
+"""The door: an artifact becomes exactly one release, or is refused where people see it. Nothing is lost here."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from shared.application import notices
+from shared.application.dispatcher import Dispatcher
+from shared.application.manifest import parse_manifest
+from shared.application.ports import Ports
+from shared.domain.commands import ReadArtifact, Tell
+from shared.domain.errors import ConflictError, InvalidManifest
+from shared.domain.model import CircuitRun, HistoryEntry, Moment, Release, ReleasePhase
+from shared.domain.plan import Manifest, plan_release
+from shared.domain.process import fan_out
+from shared.telemetry import log
+
+ARTIFACT_NAME = "changed_circuits.json"
+EMPTY_WAIT = timedelta(seconds=60)
+"""R57: an upload in parts is first seen empty."""
+
+
+class Arrival(StrEnum):
+    """What became of an artifact."""
+
+    STARTED = "started"
+    KNOWN = "known"
+    """The same id with the same content: nothing new."""
+    CONFLICT = "conflict"
+    """The same id with other content: refused, the first stays."""
+    INVALID = "invalid"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intaken:
+    arrival: Arrival
+    release_id: str = ""
+    message: str = ""
+
+
+def is_artifact(path: str) -> bool:
+    """R1: the name alone decides."""
+    return path.rpartition("/")[2] == ARTIFACT_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    ports: Ports
+
+    def from_artifact(
+        self, path: str, content: bytes, *, metadata: Mapping[str, str] | None = None, last_look: bool = False
+    ) -> Intaken:
+        """An uploaded blob. An empty one is read again after a minute; one that can't be used is recorded and told."""
+        if not content.strip() and not last_look:
+            log.warning("artifact is empty, will be read again", action="artifact_empty", path=path)
+            self.ports.bus.send((ReadArtifact(path=path, delay=EMPTY_WAIT),))
+            return Intaken(arrival=Arrival.EMPTY)
+        taken = self._take(content, path, metadata or {})
+        if taken.arrival in {Arrival.INVALID, Arrival.CONFLICT}:
+            self._record_refusal(taken, path, content)
+        return taken
+
+    def read_again(self, path: str) -> Intaken:
+        """The second look at a blob that was empty; gone meanwhile counts as empty."""
+        return self.from_artifact(path, self.ports.evidence.artifact(path) or b"", last_look=True)
+
+    def from_request(self, content: bytes) -> Intaken:
+        """A release started by hand. The caller is told of a refusal, so nothing is recorded."""
+        return self._take(content, "", {})
+
+    def scan(self, window: timedelta) -> Sequence[Intaken]:
+        """R57: start what lies in the container and has no release; what is known changes nothing."""
+        since = self.ports.clock.now() - window
+        looks = []
+        for path in self.ports.evidence.artifact_paths(since):
+            content = self.ports.evidence.artifact(path)
+            if content is not None:
+                looks.append(self.from_artifact(path, content, last_look=True))
+        return looks
+
+    def complete(self, release_id: str) -> None:
+        """Finish an intake that was interrupted after its `active` row was written."""
+        active = self.ports.releases.intake(release_id)
+        content = None if active is None else self.ports.evidence.get(active.manifest_blob)
+        if active is None or content is None:
+            log.error("manifest is gone", action="manifest_gone", release_id=release_id)
+            return
+        log.warning("interrupted intake completed", action="intake_completed", release_id=release_id)
+        known = {"release_id": active.release_id, "build_id": active.build_id}
+        self._start(parse_manifest(content, path=active.artifact_path, metadata=known), content, active.artifact_path)
+
+    def _take(self, content: bytes, path: str, metadata: Mapping[str, str]) -> Intaken:
+        try:
+            manifest = parse_manifest(content, path=path, metadata=metadata)
+            return self._start(manifest, content, path)
+        except InvalidManifest as error:
+            log.warning("artifact refused", action="artifact_refused", path=path, error=error)
+            return Intaken(arrival=Arrival.INVALID, message=str(error))
+
+    def _start(self, manifest: Manifest, content: bytes, path: str) -> Intaken:
+        release, _ = _plan(manifest, content, path, self.ports)
+        existing = self.ports.releases.release(release.release_id)
+        if existing is not None and existing.row.manifest_sha256 == release.manifest_sha256:
+            return Intaken(arrival=Arrival.KNOWN, release_id=release.release_id)
+        try:
+            self.ports.evidence.put(release.manifest_blob, content)
+            self.ports.releases.begin(release)
+        except ConflictError:
+            return _conflict(release.release_id)
+        log.info("release started", action="release_started", release_id=release.release_id, circuits=release.total)
+        if release.is_terminal:
+            self.ports.releases.finish(release)
+        else:
+            self.ports.bus.send((fan_out(release),))
+        return Intaken(arrival=Arrival.STARTED, release_id=release.release_id)
+
+    def _record_refusal(self, taken: Intaken, path: str, content: bytes) -> None:
+        """An `invalid` row of its own: it never claims the id, and the same blob again is not told again."""
+        digest = hashlib.sha256(path.encode() + b"\0" + content).hexdigest()
+        now = self.ports.clock.now()
+        row = Release(
+            release_id=f"invalid-{digest[:16]}",
+            build_id="unknown",
+            phase=ReleasePhase.INVALID,
+            seq=int(f"{now:%Y%m%d}000000"),
+            total=0,
+            manifest_sha256=digest,
+            manifest_blob=f"invalid/{digest}.json",
+            policy=self.ports.policy,
+            created_at=now,
+            ended_at=now,
+            reason=f"{path}: {taken.message}",
+            artifact_path=path,
+            hist=(HistoryEntry(at=now, source="", target=ReleasePhase.INVALID, why=taken.message),),
+        )
+        if self.ports.releases.release(row.release_id) is not None:
+            return
+        self.ports.evidence.put(row.manifest_blob, content)
+        self.ports.releases.begin(row)
+        rows = notices.notices_for(row, Moment.ARTIFACT_INVALID, self.ports.audience, now)
+        if rows:
+            self.ports.releases.commit(*notices.inserts(rows))
+        Dispatcher(self.ports).send(row, (Tell(moment=Moment.ARTIFACT_INVALID),))
+
+
+def stored_plan(release: Release, ports: Ports) -> tuple[CircuitRun, ...]:
+    """The circuits of a release, from its own copy of the manifest."""
+    content = ports.evidence.get(release.manifest_blob)
+    if content is None:
+        raise InvalidManifest(f"release {release.release_id}: its manifest {release.manifest_blob} is gone")
+    # The id may have come from the blob's metadata, which the copy does not carry.
+    known = {"release_id": release.release_id, "build_id": release.build_id}
+    manifest = parse_manifest(content, path=release.artifact_path, metadata=known)
+    _, runs = _plan(manifest, content, release.artifact_path, ports)
+    return runs
+
+
+def _plan(manifest: Manifest, content: bytes, path: str, ports: Ports) -> tuple[Release, tuple[CircuitRun, ...]]:
+    digest = hashlib.sha256(content).hexdigest()
+    return plan_release(
+        manifest,
+        naming=ports.naming,
+        policy=ports.policy,
+        at=ports.clock.now(),
+        manifest_sha256=digest,
+        manifest_blob=f"{manifest.release_id}/manifest-{digest}.json",
+        artifact_path=path,
+    )
+
+
+def _conflict(release_id: str) -> Intaken:
+    message = (
+        f"release {release_id} already exists with other content; the first stays. "
+        "Upload the new content under a release_id of its own (releases/{release_id}/{build_id}/changed_circuits.json)"
+    )
+    return Intaken(arrival=Arrival.CONFLICT, release_id=release_id, message=message)

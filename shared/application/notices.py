@@ -1,0 +1,153 @@
+"""Telling people: a row per message, written with the transition behind it, delivered until it is delivered."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.application.ports import Audience, Insert, Letter, Ports, Update, Versioned
+from shared.application.summary import release_summary
+from shared.domain.commands import SendNotice
+from shared.domain.errors import PermanentError, TransientError
+from shared.domain.model import (
+    Channel,
+    CircuitRun,
+    Gate,
+    GateState,
+    Moment,
+    Notice,
+    NoticeState,
+    Release,
+)
+from shared.domain.rows import notice_key
+from shared.telemetry import log
+
+GATE_MOMENTS = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
+MOST_ATTEMPTS = 8
+TEAMS_RECIPIENT = "channel"
+
+
+def notices_for(
+    release: Release, moment: Moment, audience: Audience, at: datetime, *, leave_out: frozenset[str] = frozenset()
+) -> tuple[Notice, ...]:
+    """One notice per person and channel; `leave_out` are those who need not be told."""
+    subject = f"{release.phase}-{release.gen}" if moment in GATE_MOMENTS else ""
+    due_at = at + release.policy.overdue_after
+    to = [(Channel.EMAIL, person) for person in _people(moment, audience) if person not in leave_out]
+    if audience.teams and moment is not Moment.ARTIFACT_INVALID:
+        to.append((Channel.TEAMS, TEAMS_RECIPIENT))
+    return tuple(
+        Notice(
+            release_id=release.release_id,
+            moment=moment,
+            subject=subject,
+            channel=channel,
+            recipient=recipient,
+            created_at=at,
+            due_at=due_at,
+        )
+        for channel, recipient in to
+    )
+
+
+def _people(moment: Moment, audience: Audience) -> Sequence[str]:
+    match moment:
+        case Moment.ARTIFACT_INVALID:
+            return audience.operators
+        case Moment.GATE_OPENED | Moment.GATE_REMINDER:
+            return audience.approvers
+        case _:
+            return tuple(dict.fromkeys((*audience.approvers, *audience.operators)))
+
+
+def inserts(notices: Sequence[Notice]) -> tuple[Insert, ...]:
+    return tuple(Insert(row=notice) for notice in notices)
+
+
+def send_command(notice: Notice, *, delay: timedelta = timedelta()) -> SendNotice:
+    return SendNotice(
+        release_id=notice.release_id,
+        row_key=notice_key(notice),
+        n=notice.attempts,
+        redrive=notice.redrive,
+        delay=delay,
+    )
+
+
+def deliver_notice(command: SendNotice, ports: Ports) -> None:
+    """Deliver one pending notice; a channel that is down is tried again with back-off, then given up, visibly.
+
+    A crash between delivery and write sends it once more, recognisable by its message id.
+    """
+    stored = ports.releases.notice(command.release_id, command.row_key)
+    if stored is None or stored.row.state is not NoticeState.PENDING or stored.row.attempts != command.n:
+        return
+    letter = _letter(stored.row, ports)
+    if letter is None:
+        _write(stored, replace(stored.row, state=NoticeState.SENT, last_error="no longer needed", due_at=None), ports)
+        return
+    try:
+        ports.notifiers[stored.row.channel].deliver(letter)
+    except TransientError as error:
+        _try_again(stored, str(error), letter.release, ports)
+    except PermanentError as error:
+        _give_up(stored, str(error), ports)
+    else:
+        _write(stored, replace(stored.row, state=NoticeState.SENT, due_at=None), ports)
+
+
+def _try_again(stored: Versioned[Notice], error: str, release: Release, ports: Ports) -> None:
+    attempts = stored.row.attempts + 1
+    if attempts >= MOST_ATTEMPTS:
+        _give_up(stored, error, ports)
+        return
+    wait = release.policy.backoff(attempts)
+    due_at = ports.clock.now() + wait + release.policy.overdue_after
+    row = replace(stored.row, attempts=attempts, last_error=error[:500], due_at=due_at)
+    _write(stored, row, ports)
+    ports.bus.send((send_command(row, delay=wait),))
+
+
+def _give_up(stored: Versioned[Notice], error: str, ports: Ports) -> None:
+    log.error(
+        "a message to a person could not be delivered",
+        action="notice_undelivered",
+        release_id=stored.row.release_id,
+        channel=stored.row.channel,
+        moment=stored.row.moment,
+    )
+    _write(stored, replace(stored.row, state=NoticeState.UNDELIVERED, last_error=error[:500], due_at=None), ports)
+
+
+def _write(stored: Versioned[Notice], row: Notice, ports: Ports) -> None:
+    ports.releases.commit(Update(row=row, etag=stored.etag))
+
+
+def _letter(notice: Notice, ports: Ports) -> Letter | None:
+    """What there is to say now; None if it has been overtaken (the gate is answered already)."""
+    release = ports.releases.release(notice.release_id)
+    if release is None:
+        return None
+    runs: tuple[CircuitRun, ...] = tuple(stored.row for stored in ports.releases.runs(notice.release_id))
+    gates: tuple[Gate, ...] = tuple(stored.row for stored in ports.releases.gates(notice.release_id))
+    link = None
+    if notice.moment in GATE_MOMENTS:
+        gate = next(
+            (g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == notice.subject), None
+        )
+        if gate is None:
+            return None
+        if notice.channel is Channel.EMAIL:
+            link = ports.tokens.link(gate, notice.recipient)
+    return Letter(
+        notice=notice,
+        release=release.row,
+        runs=runs,
+        gates=gates,
+        summary=release_summary(release.row, runs, ports.estate),
+        link=link,
+        view_url=ports.tokens.view_url(notice.release_id),
+    )
+
+
+def _subject(gate: Gate, release: Release) -> str:
+    return f"{release.phase}-{gate.gen}"

@@ -1,0 +1,81 @@
+"""Smoke-test slots: at most N at once, so that queueing behind a cold cluster fails nobody (D8).
+
+A circuit that finds no slot stays queued without a message; whoever frees a slot starts one queued circuit. The
+queued row is written before a slot is looked for, and a slot is freed before a queued row is looked for: one of the
+two always sees the other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.application.ports import Ports, Versioned
+from shared.application.settle import settle
+from shared.domain.events import CircuitEvent, SlotTaken
+from shared.domain.model import LONG_AGO, CircuitPhase, CircuitRun, Release, Slot
+
+LEASE_MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    ports: Ports
+    to_run: Callable[[Versioned[Release], Versioned[CircuitRun], CircuitEvent], CircuitRun | None]
+
+    def start_queued(self, release_id: str) -> bool:
+        """Give a free slot to one queued circuit of this release; False: none is queued, or no slot is free."""
+        queued = self.ports.releases.first_in(release_id, CircuitPhase.QUEUED)
+        if queued is None:
+            return False
+        found = self.ports.releases.release_and_run(release_id, queued.row.circuit)
+        if found is None or found[1].row.phase is not CircuitPhase.QUEUED:
+            return self.start_queued(release_id)
+        release, run = found
+        number = settle(self.ports.clock, lambda: self._take(release.row, run.row))
+        if number is None:
+            return False
+        if self.to_run(release, run, SlotTaken(at=self.ports.clock.now(), slot=number)) is None:
+            self._release(number)
+            return self.start_queued(release_id)
+        return True
+
+    def free(self, number: int, release_id: str) -> None:
+        """Give a slot back and start whoever waits: in this release first, then in any other."""
+        self._release(number)
+        if self.start_queued(release_id):
+            return
+        for other in self.ports.releases.active_release_ids():
+            if other != release_id and self.start_queued(other):
+                return
+
+    def free_expired(self, count: int) -> None:
+        """Give back slots whose lease has run out: their owner crashed between two writes."""
+        now = self.ports.clock.now()
+        for stored in self.ports.slots.slots(count):
+            if stored.row.owner and stored.row.leased_until <= now:
+                self._release(stored.row.number)
+
+    def _take(self, release: Release, run: CircuitRun) -> int | None:
+        now = self.ports.clock.now()
+        free = next(
+            (
+                s
+                for s in self.ports.slots.slots(release.policy.smoke_slots)
+                if not s.row.owner or s.row.leased_until <= now
+            ),
+            None,
+        )
+        if free is None:
+            return None
+        owner = f"{run.release_id}|{run.gen}|{run.circuit.plant_id}|{run.circuit.circuit_id}"
+        until = now + 2 * release.policy.smoke_limit + LEASE_MARGIN
+        self.ports.slots.write_slot(replace(free.row, owner=owner, leased_until=until), free.etag)
+        return free.row.number
+
+    def _release(self, number: int) -> None:
+        def attempt() -> None:
+            stored = self.ports.slots.slots(number + 1)[number]
+            if stored.row.owner:
+                self.ports.slots.write_slot(Slot(number=number, owner="", leased_until=LONG_AGO), stored.etag)
+
+        settle(self.ports.clock, attempt)

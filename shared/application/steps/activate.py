@@ -1,0 +1,93 @@
+"""Step: make the tested deployment Test's default, and later the staged one Production's, by want and converge."""
+
+from shared.application.endpoints import (
+    LOOK_AGAIN,
+    Converged,
+    Converging,
+    LockLost,
+    MovedOn,
+    Wanted,
+    converge,
+    raise_fence,
+    want_in_test,
+    want_live,
+)
+from shared.application.live import live_evidence, read_live
+from shared.application.ports import Ports
+from shared.application.work import Work
+from shared.domain.errors import IllegalTransition, PermanentError
+from shared.domain.events import (
+    ActivationSkipped,
+    CircuitActivated,
+    CircuitEvent,
+    CircuitSuperseded,
+    StillRunning,
+    TestDefaultSet,
+)
+from shared.domain.model import UNSUCCESSFUL, CircuitPhase, Environment
+from shared.domain.naming import timestamp
+
+
+def activate(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    """One look at one circuit's switch of default."""
+    match work.run.phase:
+        case CircuitPhase.ACTIVATING_TEST:
+            return _in_test(work, ports)
+        case CircuitPhase.ACTIVATING:
+            return _in_production(work, ports)
+        case phase:
+            raise IllegalTransition(f"{work.run.circuit} is {phase}: there is nothing to activate")
+
+
+def _in_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    run = work.run
+    want_in_test(work, ports)
+    match converge(Environment.TEST, run.circuit, run.test_endpoint, ports):
+        case Converging():
+            return StillRunning(check_in=min(LOOK_AGAIN, work.release.policy.poll))
+        case Converged(default=default):
+            why = "" if default == run.deployment else f"a newer release's {default} stays Test's default"
+    live = read_live(run, ports, ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
+    fresh = live.name != run.live_deployment
+    models = ports.models.dev_models(run.model_name) if fresh else ()
+    evidence = {"live": live_evidence(run, ports, live, models)} if fresh else {}
+    return TestDefaultSet(at=ports.clock.now(), why=why, live_deployment=live.name, evidence=evidence)
+
+
+def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    if not work.run.previous_deployment and (early := _not_yet(work, ports)):
+        return early
+    match want_live(work, ports):
+        case LockLost(owner=owner):
+            return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
+        case MovedOn():
+            return StillRunning()
+        case Wanted(lock=lock):
+            return _switch(work, ports, lock.fence)
+
+
+def _not_yet(work: Work, ports: Ports) -> ActivationSkipped | StillRunning | None:
+    """D11: what has no predecessor goes last, because it may be impossible to undo."""
+    release_id = work.release.release_id
+    if ports.releases.predecessors_pending(release_id):
+        return StillRunning(restart_clock=True)
+    if ports.releases.any_in(release_id, UNSUCCESSFUL):
+        raise_fence(work, ports)
+        return ActivationSkipped(at=ports.clock.now(), why="another circuit could not be activated")
+    return None
+
+
+def _switch(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRunning:
+    """D11: before the deadline nothing fails a switch; what the service refused may pass when asked again."""
+    run = work.run
+    facts = {"fence": fence}
+    try:
+        reached = converge(Environment.PRODUCTION, run.circuit, run.endpoint, ports)
+    except PermanentError as error:
+        return StillRunning(facts=facts, transient=str(error))
+    now = ports.clock.now()
+    match reached:
+        case Converged(default=run.deployment):
+            return CircuitActivated(at=now, fence=fence, evidence={"activated": {"at": timestamp(now)}})
+        case _:
+            return StillRunning(check_in=min(LOOK_AGAIN, work.release.policy.poll), facts=facts)

@@ -1,0 +1,257 @@
+"""Step: everything that can be known before anybody is asked; all findings about a circuit at once (R31, R59, D1-D4)."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+
+from shared.application.diagnosis import failed
+from shared.application.live import Live, live_evidence, metrics_of, read_live
+from shared.application.ports import Endpoint, ModelVersion, Ports, ProvisioningState
+from shared.application.work import Work
+from shared.domain.choice import Candidate, Wish, choose
+from shared.domain.errors import ConfigurationError, PermanentError
+from shared.domain.events import ModelChosen, StepFailed
+from shared.domain.model import CircuitRun, Environment
+from shared.domain.naming import data_asset_name, endpoint_tags, name_problem, test_data_path, timestamp
+
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+TEST_INPUT = "test_input.csv"
+DEPLOYMENTS_PER_ENDPOINT = 20
+"""D4: the service's documented limit; a release needs one more than there are."""
+TEMPLATE_SETTINGS = {Environment.TEST: "TEST_ENDPOINT_TEMPLATE", Environment.PRODUCTION: "PROD_ENDPOINT_TEMPLATE"}
+
+
+def inspect(work: Work, ports: Ports) -> ModelChosen | StepFailed:
+    """Choose the Dev model (R11, R12) and look for anything in the way."""
+    seen = _Inspection(work=work, ports=ports)
+    for check in (
+        partial(_cutoff_date, seen),
+        partial(_model, seen),
+        partial(_test_data, seen),
+        partial(_place, seen, Environment.TEST),
+        partial(_place, seen, Environment.PRODUCTION),
+        partial(_region_collision, seen),
+        partial(_live, seen),
+    ):
+        seen.look(check)
+    if seen.findings or seen.chosen is None:
+        return _refused(seen)
+    return ModelChosen(
+        at=ports.clock.now(),
+        source_version=seen.chosen.version,
+        source_hash=seen.content_hash,
+        source_tags=dict(seen.chosen.tags),
+        live_deployment=seen.live.name,
+        warnings=tuple(seen.warnings),
+        evidence=seen.evidence,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Inspection:
+    """What one circuit's inspection has seen so far."""
+
+    work: Work
+    ports: Ports
+    findings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    evidence: dict[str, object] = field(default_factory=dict)
+    dev_models: Sequence[ModelVersion] = ()
+    chosen: ModelVersion | None = None
+    content_hash: str = ""
+    endpoints: dict[Environment, Endpoint] = field(default_factory=dict)
+    live: Live = field(default_factory=Live)
+
+    @property
+    def run(self) -> CircuitRun:
+        return self.work.run
+
+    def look(self, check: Callable[[], None]) -> None:
+        """What the service refuses is a finding like any other; the next check still runs."""
+        try:
+            check()
+        except ConfigurationError:
+            raise
+        except PermanentError as error:
+            self.findings.append(str(error))
+
+
+def _refused(seen: _Inspection) -> StepFailed:
+    count = len(seen.findings)
+    told = (
+        "; ".join(f"({n}) {finding}" for n, finding in enumerate(seen.findings, 1)) if count > 1 else seen.findings[0]
+    )
+    return failed(seen.work, seen.ports, f"{count} findings: {told}" if count > 1 else told)
+
+
+# ------------------------------------------------------------------------------------------- the Dev model
+
+
+def _cutoff_date(seen: _Inspection) -> None:
+    cutoff = seen.run.cutoff_date
+    if not _is_iso_date(cutoff):
+        seen.findings.append(f"cutoff_date {cutoff!r} must be a real date, YYYY-MM-DD")
+    elif date.fromisoformat(cutoff) > seen.ports.clock.now().date():
+        seen.findings.append(f"cutoff_date {cutoff} lies in the future")
+
+
+def _is_iso_date(text: str) -> bool:
+    if not ISO_DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _model(seen: _Inspection) -> None:
+    run, models = seen.run, seen.ports.models
+    seen.dev_models = models.dev_models(run.model_name)
+    choice = choose(
+        [Candidate(version=model.version, tags=model.tags) for model in seen.dev_models],
+        Wish(version=run.requested_version, cutoff_date=run.cutoff_date, build_id=seen.work.release.build_id),
+    )
+    if choice.problem:
+        seen.findings.append(f"model {run.model_name}: {choice.problem}")
+        return
+    chosen = next(model for model in seen.dev_models if model.version == choice.version)
+    if choice.warning:
+        seen.warnings.append(choice.warning)
+    seen.chosen = chosen
+    _data_asset(seen, chosen)
+    seen.content_hash = models.dev_content_hash(run.model_name, chosen.version)
+    seen.evidence["model"] = _model_evidence(chosen)
+    warnings = models.training_warnings(chosen)
+    seen.evidence["training_warnings"] = None if warnings is None else list(warnings)
+
+
+def _data_asset(seen: _Inspection, model: ModelVersion) -> None:
+    """R6: what the model says it was trained on is what the artifact says."""
+    run = seen.run
+    expected = {
+        "data_asset_name": data_asset_name(run.circuit),
+        "data_asset_version": run.cutoff_date,
+        "plant_id": run.circuit.plant_id,
+        "circuit_id": run.circuit.circuit_id,
+    }
+    for tag, value in expected.items():
+        found = model.tags.get(tag)
+        if found != value:
+            seen.findings.append(
+                f"model {run.model_name} version {model.version}: tag {tag} is {found!r}, not {value!r}"
+            )
+
+
+def _model_evidence(model: ModelVersion) -> dict[str, object]:
+    tags = model.tags
+    return {
+        "version": model.version,
+        "studio_url": model.studio_url,
+        "created_at": timestamp(model.created_at) if model.created_at else None,
+        "metrics": metrics_of(model),
+        "data_asset": f"{tags.get('data_asset_name', '')}:{tags.get('data_asset_version', '')}",
+        "validated": tags.get("validated"),
+    }
+
+
+# -------------------------------------------------------------------------------------- where it shall go
+
+
+def _test_data(seen: _Inspection) -> None:
+    """R31: a batch job scores every file in the folder."""
+    files, path = list(seen.ports.models.smoke_input(seen.run.circuit)), test_data_path(seen.run.circuit)
+    if TEST_INPUT not in files:
+        seen.findings.append(f"test data: {path}{TEST_INPUT} does not exist in the Test workspace's blob store")
+    others = [name for name in files if name != TEST_INPUT]
+    if others:
+        seen.findings.append(f"test data: {path} must hold {TEST_INPUT} alone, not also {', '.join(others)}")
+
+
+def _place(seen: _Inspection, environment: Environment) -> None:
+    """D1, D4, R59: names, compute, endpoint and room on it."""
+    run, models = seen.run, seen.ports.models
+    name = _endpoint_name(run, environment)
+    illegal = [f"{environment}: {problem}" for n in (name, run.deployment) if (problem := name_problem(n))]
+    seen.findings += [f"{problem}; change {TEMPLATE_SETTINGS[environment]} or the ids" for problem in illegal]
+    if not models.compute_exists(environment):
+        seen.findings.append(f"{environment}: the compute cluster that COMPUTE_NAME names does not exist")
+    endpoint = None if illegal else models.endpoint(environment, name)
+    have = models.deployment_count(environment, name) if endpoint else 0
+    seen.evidence["quota"] = {**_quota(seen), environment.value: {"need": 1, "have": have}}
+    if environment is Environment.PRODUCTION:
+        seen.evidence["adopted"] = False
+    if endpoint is None:
+        return
+    seen.endpoints[environment] = endpoint
+    _owner(seen, environment, endpoint)
+    _room(seen, environment, endpoint, have)
+
+
+def _quota(seen: _Inspection) -> dict[str, object]:
+    quota = seen.evidence.get("quota")
+    return quota if isinstance(quota, dict) else {}
+
+
+def _endpoint_name(run: CircuitRun, environment: Environment) -> str:
+    return run.test_endpoint if environment is Environment.TEST else run.endpoint
+
+
+def _owner(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> None:
+    ours = endpoint_tags(seen.run.circuit)
+    told = {tag: endpoint.tags[tag] for tag in ours if tag in endpoint.tags}
+    if any(ours[tag] != value for tag, value in told.items()):
+        other = "/".join(told.values())
+        seen.findings.append(f"{environment}: endpoint {endpoint.name} is tagged for another circuit ({other})")
+    elif told != ours:
+        _adopt(seen, environment, endpoint)
+    if endpoint.state in {ProvisioningState.FAILED, ProvisioningState.CANCELED}:
+        seen.findings.append(f"{environment}: endpoint {endpoint.name} is {endpoint.state}; repair or delete it")
+
+
+def _adopt(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> None:
+    if environment is Environment.PRODUCTION:
+        seen.evidence["adopted"] = True
+    else:
+        seen.warnings.append(f"endpoint {endpoint.name} exists in {environment} without our tags and is taken over")
+
+
+def _room(seen: _Inspection, environment: Environment, endpoint: Endpoint, have: int) -> None:
+    run = seen.run
+    deployment = seen.ports.models.deployment(environment, endpoint.name, run.deployment)
+    if deployment is None and have >= DEPLOYMENTS_PER_ENDPOINT:
+        seen.findings.append(
+            f"{environment}: endpoint {endpoint.name} has no room: need 1 deployment, have {have} of at most "
+            f"{DEPLOYMENTS_PER_ENDPOINT}, missing {have + 1 - DEPLOYMENTS_PER_ENDPOINT}; delete old ones"
+        )
+    elif deployment and deployment.tags.get("release_id") != run.release_id:
+        owner = deployment.tags.get("release_id") or "nobody we know"
+        seen.findings.append(
+            f"{environment}: {run.deployment} already exists on {endpoint.name} and belongs to {owner}; delete or rename it"
+        )
+
+
+def _region_collision(seen: _Inspection) -> None:
+    """D2: endpoint names are unique per region, across workspaces."""
+    run, models = seen.run, seen.ports.models
+    if run.test_endpoint != run.endpoint or len(seen.endpoints) == len(Environment):
+        return
+    regions = {models.region(environment) for environment in Environment}
+    if len(regions) == 1:
+        seen.findings.append(
+            f"endpoint name {run.endpoint} is the same in Test and Production, and both lie in {regions.pop()}, where "
+            f"names are unique: set {TEMPLATE_SETTINGS[Environment.TEST]}, for example to be-test-{{plant}}-{{circuit}}"
+        )
+
+
+def _live(seen: _Inspection) -> None:
+    """What an approver compares with; a release never goes back in time by accident."""
+    seen.live = read_live(seen.run, seen.ports, seen.endpoints.get(Environment.PRODUCTION))
+    seen.evidence["live"] = live_evidence(seen.run, seen.ports, seen.live, seen.dev_models)
+    cutoff, live_cutoff = seen.run.cutoff_date, seen.live.cutoff_date
+    if _is_iso_date(live_cutoff) and _is_iso_date(cutoff) and cutoff < live_cutoff:
+        seen.findings.append(
+            f"cutoff_date {cutoff} is older than {live_cutoff}, which is live ({seen.live.name}); to go back, roll back"
+        )

@@ -1,0 +1,190 @@
+"""Use cases: a release told in plain text - the production summary (R41), the failure report, the history."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.application.gate_texts import Estate
+from shared.domain.model import (
+    UNSUCCESSFUL,
+    CircuitPhase,
+    CircuitRun,
+    Gate,
+    HistoryEntry,
+    Release,
+    ReleasePhase,
+    Round,
+)
+from shared.domain.naming import timestamp
+
+RULE = "=" * 48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One transition of a release or of one of its rows; `circuit` is empty where it concerns the whole release."""
+
+    at: datetime
+    what: str
+    circuit: str
+    by: str
+    why: str
+
+
+def release_summary(release: Release, runs: Sequence[CircuitRun], estate: Estate) -> str:
+    """How a release ended, as text; empty while it runs."""
+    if release.phase is ReleasePhase.SUCCEEDED:
+        return production_summary(release, runs, estate)
+    return failure_report(release, runs) if release.is_terminal else ""
+
+
+def production_summary(release: Release, runs: Sequence[CircuitRun], estate: Estate) -> str:
+    """The document's deployment summary, one line per circuit; what was left out follows with its reason."""
+    ordered = sorted(runs, key=lambda run: run.circuit)
+    live = [run for run in ordered if run.phase is CircuitPhase.LIVE]
+    absent = [run for run in ordered if run.phase is not CircuitPhase.LIVE]
+    lines = [
+        RULE,
+        "✅ Production Deployment Complete!",
+        RULE,
+        f"Release ID: {release.release_id}",
+        f"Build ID: {release.build_id}",
+        f"Deployed At: {deployed_at(release, runs)}",
+        "",
+        "📋 Deployed Circuits:",
+        *(f"   - {_spaced(run)} → {run.model_name}" for run in live),
+        "",
+        *(
+            ["⏭️ Not Deployed:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in absent), ""]
+            if absent
+            else []
+        ),
+        f"🔗 Workspace: {estate.prod_workspace}",
+        RULE,
+    ]
+    return "\n".join(lines)
+
+
+def deployed_at(release: Release, runs: Sequence[CircuitRun]) -> str:
+    """When the last circuit went live."""
+    times = [at for run in runs if (at := _activated_at(run))]
+    return max(times, default=timestamp(release.ended_at) if release.ended_at else "unknown")
+
+
+def _activated_at(run: CircuitRun) -> str:
+    activated = run.evidence.get("activated")
+    at = activated.get("at") if isinstance(activated, Mapping) else None
+    if at is None and run.phase is CircuitPhase.LIVE:
+        at = next((entry.at for entry in reversed(run.hist) if entry.target == CircuitPhase.LIVE), None)
+    return timestamp(at) if isinstance(at, datetime) else str(at or "")
+
+
+def outcome(run: CircuitRun, release: Release) -> str:
+    """How one circuit ended, with the reason where there is one: `excluded, waits for a sensor`."""
+    why = run.error or release.exclusions.get(str(run.circuit), "") or (run.hist[-1].why if run.hist else "")
+    word = words(run.phase)
+    return f"{word}, {why}" if why else word
+
+
+def failure_report(release: Release, runs: Sequence[CircuitRun]) -> str:
+    """What failed, on which circuit, what the diagnosis found, how the others ended and what to do next."""
+    ordered = sorted(runs, key=lambda run: run.circuit)
+    failed = [run for run in ordered if run.phase in UNSUCCESSFUL]
+    others = [run for run in ordered if run.phase not in UNSUCCESSFUL]
+    lines = [
+        RULE,
+        f"❌ Release {release.release_id} {words(release.phase)}",
+        RULE,
+        f"Release ID: {release.release_id}",
+        f"Build ID: {release.build_id}",
+        *([f"Reason: {release.reason}"] if release.reason else []),
+        *(["", "Failed Circuits:", *(line for run in failed for line in _failed_lines(run))] if failed else []),
+        *(
+            ["", "Other Circuits:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in others)]
+            if others
+            else []
+        ),
+        "",
+        f"Next: {next_action(release, runs)}",
+        RULE,
+    ]
+    return "\n".join(lines)
+
+
+def _failed_lines(run: CircuitRun) -> Iterator[str]:
+    where = f" in {round_name(run.error_round)}" if run.error_round else ""
+    yield f"   - {_spaced(run)}: {words(run.phase)}{where}: {run.error or 'no reason was recorded'}"
+    yield from (f"       {line}" for line in diagnosis(run))
+
+
+def diagnosis(run: CircuitRun) -> tuple[str, ...]:
+    """What the troubleshooting recipes found by themselves (R49-R51)."""
+    found = run.evidence.get("diagnosis")
+    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+
+
+def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
+    """The one thing to do now."""
+    retry = f"POST /api/releases/{release.release_id}/retry"
+    match release.phase:
+        case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
+            return (
+                f"remove the cause, then {retry}; a circuit that can wait may be left out with “exclude” and a reason."
+            )
+        case ReleasePhase.FAILED:
+            return f"{retry}: nothing was refused, technology broke."
+        case ReleasePhase.EXPIRED:
+            return f"{retry} opens the gate again, with fresh evidence and a new deadline."
+        case ReleasePhase.INVALID:
+            return "correct the artifact and upload it again as releases/{release_id}/{build_id}/changed_circuits.json."
+        case ReleasePhase.REJECTED | ReleasePhase.CANCELLED:
+            return "nothing, unless the models are still wanted: then let a new build start a new release."
+        case _:
+            return "nothing."
+
+
+def merge_history(release: Release, runs: Sequence[CircuitRun], gates: Sequence[Gate]) -> tuple[HistoryLine, ...]:
+    """All rows' transitions in the order of their time."""
+    lines = [
+        *_lines(release.hist, what="release", circuit=""),
+        *(line for gate in gates for line in _lines(gate.hist, what=str(gate.gate), circuit="")),
+        *(line for run in runs for line in _lines(run.hist, what="", circuit=str(run.circuit))),
+    ]
+    return tuple(sorted(lines, key=lambda line: line.at))
+
+
+def _lines(hist: Sequence[HistoryEntry], *, what: str, circuit: str) -> Iterator[HistoryLine]:
+    for entry in hist:
+        step = f"{entry.source} → {entry.target}" if entry.source else entry.target
+        yield HistoryLine(
+            at=entry.at.astimezone(UTC),
+            what=f"{what}: {step}" if what else step,
+            circuit=circuit,
+            by=entry.by,
+            why=entry.why,
+        )
+
+
+ROUND_NAMES = {
+    Round.NONE: "",
+    Round.INSPECTION: "inspection",
+    Round.PROMOTION: "promotion to the Registry",
+    Round.TEST: "Test",
+    Round.STAGING: "staging in Production",
+    Round.ACTIVATION: "activation in Production",
+    Round.REVERSION: "reverting Production",
+}
+
+
+def round_name(round_: Round) -> str:
+    """Where in the pipeline, for people."""
+    return ROUND_NAMES[round_]
+
+
+def words(phase: str) -> str:
+    """A phase's name as people read it."""
+    return str(phase).replace("_", " ")
+
+
+def _spaced(run: CircuitRun) -> str:
+    return f"{run.circuit.plant_id} / {run.circuit.circuit_id}"

@@ -1,0 +1,121 @@
+"""The safety net, every minute: overdue rows are driven again, gates expire, reminders go out, slots come free."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.application import notices
+from shared.application.dispatcher import Dispatcher
+from shared.application.gates import Gates
+from shared.application.intake import Intake
+from shared.application.ports import Ports, Update, Versioned
+from shared.domain.errors import ConflictError
+from shared.domain.model import (
+    FANOUT_END,
+    CircuitRun,
+    Gate,
+    GateState,
+    Moment,
+    Notice,
+    NoticeState,
+    Release,
+)
+from shared.domain.process import GATE_OF, ROUND_OF, Decision, redrive_release, redrive_run, redrive_wait
+from shared.telemetry import log
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    ports: Ports
+
+    def sweep(self) -> None:
+        """Look at every active release once. One release's trouble does not keep the others waiting."""
+        most_slots = 0
+        for release_id in self.ports.releases.active_release_ids():
+            try:
+                most_slots = max(most_slots, self._sweep_release(release_id))
+            except ConflictError:
+                log.info("somebody else is at work", action="sweep_skipped", release_id=release_id)
+        if most_slots:
+            Dispatcher(self.ports).slots.free_expired(most_slots)
+
+    def _sweep_release(self, release_id: str) -> int:
+        stored = self.ports.releases.release(release_id)
+        if stored is None:
+            Intake(self.ports).complete(release_id)
+            return 0
+        now = self.ports.clock.now()
+        for row in self.ports.releases.overdue(release_id, now):
+            self._drive(stored, row, now)
+        if stored.row.phase in GATE_OF:
+            self._look_at_gate(stored, now)
+        if stored.row.is_terminal and not self._has_pending(release_id):
+            self.ports.releases.finish(stored.row)
+        return stored.row.policy.smoke_slots
+
+    def _has_pending(self, release_id: str) -> bool:
+        if any(stored.row.state is NoticeState.PENDING for stored in self.ports.releases.notices(release_id)):
+            return True
+        return any(stored.row.todo for stored in self.ports.releases.runs(release_id))
+
+    def _drive(
+        self, release: Versioned[Release], row: Versioned[Release | CircuitRun | Gate | Notice], now: datetime
+    ) -> None:
+        match row.row:
+            case Release():
+                self._drive_release(Versioned(row=row.row, etag=row.etag), now)
+            case CircuitRun():
+                self._drive_run(release, Versioned(row=row.row, etag=row.etag), now)
+            case Notice():
+                self._drive_notice(Versioned(row=row.row, etag=row.etag), now)
+            case _:
+                pass
+
+    def _drive_release(self, stored: Versioned[Release], now: datetime) -> None:
+        if stored.row.phase not in ROUND_OF:
+            return
+        dispatcher = Dispatcher(self.ports)
+        row = dispatcher.commit_release(stored, redrive_release(stored.row, now))
+        if row.fanout_cursor == FANOUT_END:
+            dispatcher.fan_in(row.release_id, ROUND_OF[row.phase])
+        else:
+            _redriven(row.release_id, "fan-out", row.redrive)
+
+    def _drive_run(self, release: Versioned[Release], stored: Versioned[CircuitRun], now: datetime) -> None:
+        def decide(run: CircuitRun) -> Decision[CircuitRun]:
+            return redrive_run(run, now)
+
+        row = Dispatcher(self.ports).poll_run(release, stored, decide)
+        if row is not None:
+            _redriven(row.release_id, str(row.circuit), row.redrive)
+
+    def _drive_notice(self, stored: Versioned[Notice], now: datetime) -> None:
+        row = replace(stored.row, redrive=stored.row.redrive + 1, due_at=now + redrive_wait(stored.row.redrive))
+        self.ports.releases.commit(Update(row=row, etag=stored.etag))
+        self.ports.bus.send((notices.send_command(row),))
+        _redriven(row.release_id, row.moment, row.redrive)
+
+    def _look_at_gate(self, release: Versioned[Release], now: datetime) -> None:
+        found = self.ports.releases.release_and_gate(release.row.release_id, GATE_OF[release.row.phase])
+        if found is None or found[1] is None or found[1].row.state is not GateState.OPEN:
+            return
+        gate = found[1]
+        if now >= gate.row.expires_at:
+            Gates(self.ports).expire(release.row.release_id, gate)
+        elif not gate.row.reminded and now >= _reminder_at(release.row, gate.row):
+            self._remind(release.row, gate, now)
+
+    def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
+        """One reminder, to those who have not decided."""
+        answered = frozenset(vote.by for vote in gate.row.decisions)
+        rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, leave_out=answered)
+        self.ports.releases.commit(Update(row=replace(gate.row, reminded=True), etag=gate.etag), *notices.inserts(rows))
+        self.ports.bus.send([notices.send_command(row) for row in rows])
+
+
+def _reminder_at(release: Release, gate: Gate) -> datetime:
+    """Before the deadline; never in the first half of the time there is to answer."""
+    return max(gate.expires_at - release.policy.gate_reminder_before, gate.opened_at + release.policy.gate_limit / 2)
+
+
+def _redriven(release_id: str, what: str, redrive: int) -> None:
+    log.warning("overdue, driven again", action="redriven", release_id=release_id, what=what, redrive=redrive)

@@ -1,0 +1,144 @@
+"""Composition root: builds the adapters once per process. Tests build their own `Ports`."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from azure.core.credentials import TokenCredential
+from azure.data.tables import TableServiceClient
+from azure.identity import DefaultAzureCredential
+from azure.servicebus import ServiceBusClient
+from azure.storage.blob import BlobServiceClient
+from pydantic import SecretStr
+
+from shared.adapters.azure_ml.gateway import AzureMlGateway
+from shared.adapters.email import SmtpNotifier, SmtpServer
+from shared.adapters.evidence_blobs import BlobEvidenceStore
+from shared.adapters.gate_tokens import SignedGateTokens
+from shared.adapters.service_bus import CLIENT_OPTIONS as BUS_OPTIONS
+from shared.adapters.service_bus import ServiceBusMessageBus
+from shared.adapters.table_store import CLIENT_OPTIONS, TableEndpointStore, TableReleaseStore, TableSlotStore
+from shared.adapters.teams import TeamsNotifier
+from shared.application.gate_texts import Estate
+from shared.application.ports import Audience, Naming, Notifier, Ports
+from shared.config import Settings, settings
+from shared.domain.errors import ConfigurationError
+from shared.domain.model import Channel
+from shared.telemetry import quiet_sdks
+
+LINK_AGE = timedelta(days=400)
+"""How long a signature counts; whether a gate's link still fits is for the gate's row to say."""
+SDK_RETRIES = 3
+
+__all__ = ["artifact_scan_window", "ports", "settings"]
+
+
+class SystemClock:
+    """The machine's clock, in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def pause(self, duration: timedelta) -> None:
+        time.sleep(duration.total_seconds())
+
+
+@cache
+def ports() -> Ports:
+    """The ports of this process, wired to Azure as the settings say."""
+    quiet_sdks()
+    return build_ports(settings())
+
+
+def artifact_scan_window() -> timedelta:
+    """How far back the look for artifacts without a release goes."""
+    return timedelta(days=settings().artifact_scan_days)
+
+
+def build_ports(config: Settings) -> Ports:
+    """Every adapter, connected to what the settings name.
+
+    Raises:
+        ConfigurationError: a setting is missing.
+    """
+    tables = _tables(config)
+    estate = _estate(config)
+    return Ports(
+        releases=TableReleaseStore(tables),
+        endpoints=TableEndpointStore(tables),
+        slots=TableSlotStore(tables),
+        evidence=BlobEvidenceStore(
+            evidence=_blobs(config.state_storage, config.state_storage_blob_uri, "StateStorage").get_container_client(
+                config.evidence_container
+            ),
+            artifacts=_blobs(
+                config.artifacts_storage, config.artifacts_storage_blob_uri, "ArtifactsStorage"
+            ).get_container_client(config.artifact_container),
+        ),
+        bus=ServiceBusMessageBus(_service_bus(config)),
+        models=AzureMlGateway(config),
+        notifiers=_notifiers(config, estate),
+        tokens=SignedGateTokens(
+            keys=[key.get_secret_value() for key in config.link_signing_keys],
+            public_url=config.public_url,
+            max_age=LINK_AGE,
+        ),
+        clock=SystemClock(),
+        audience=Audience(
+            approvers=config.approvers if config.smtp_host else (),
+            operators=config.operators if config.smtp_host else (),
+            teams=bool(config.teams_webhook_url.get_secret_value()),
+        ),
+        naming=Naming(test_endpoint=config.test_endpoint_template, production_endpoint=config.prod_endpoint_template),
+        policy=config.policy(),
+        estate=estate,
+    )
+
+
+def _estate(config: Settings) -> Estate:
+    return Estate(
+        dev_workspace=config.dev_workspace,
+        dev_resource_group=config.dev_resource_group,
+        test_workspace=config.test_workspace,
+        prod_workspace=config.prod_workspace,
+        registry_name=config.registry_name,
+    )
+
+
+def _notifiers(config: Settings, estate: Estate) -> Mapping[Channel, Notifier]:
+    notifiers: dict[Channel, Notifier] = {}
+    if config.smtp_host:
+        notifiers[Channel.EMAIL] = SmtpNotifier(server=SmtpServer.of(config), estate=estate)
+    if config.teams_webhook_url.get_secret_value():
+        notifiers[Channel.TEAMS] = TeamsNotifier(webhook_url=config.teams_webhook_url.get_secret_value())
+    return notifiers
+
+
+@cache
+def _credential() -> TokenCredential:
+    return DefaultAzureCredential()
+
+
+def _tables(config: Settings) -> TableServiceClient:
+    if config.state_storage:
+        return TableServiceClient.from_connection_string(config.state_storage.get_secret_value(), **CLIENT_OPTIONS)
+    if not config.state_storage_table_uri:
+        raise ConfigurationError("set StateStorage, or StateStorage__tableServiceUri and StateStorage__blobServiceUri")
+    return TableServiceClient(config.state_storage_table_uri, credential=_credential(), **CLIENT_OPTIONS)
+
+
+def _blobs(connection: SecretStr | None, uri: str, name: str) -> BlobServiceClient:
+    if connection is not None:
+        return BlobServiceClient.from_connection_string(connection.get_secret_value(), retry_total=SDK_RETRIES)
+    if not uri:
+        raise ConfigurationError(f"set {name}, or {name}__blobServiceUri")
+    return BlobServiceClient(uri, credential=_credential(), retry_total=SDK_RETRIES)
+
+
+def _service_bus(config: Settings) -> ServiceBusClient:
+    if config.service_bus:
+        return ServiceBusClient.from_connection_string(config.service_bus.get_secret_value(), **BUS_OPTIONS)
+    if not config.service_bus_namespace:
+        raise ConfigurationError("set ServiceBus, or ServiceBus__fullyQualifiedNamespace")
+    return ServiceBusClient(config.service_bus_namespace, credential=_credential(), **BUS_OPTIONS)

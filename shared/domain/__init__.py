@@ -1,0 +1,1 @@
+"""What a release is and how it moves: pure rules, standard library only."""

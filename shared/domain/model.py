@@ -1,0 +1,336 @@
+"""The rows of a release: what is true at one moment, as frozen values.
+
+Every row is written conditionally by the state store; nothing here knows how. Rows of older versions still
+parse because every field that came later has a default.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+
+from shared.domain.policy import Policy
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FANOUT_START = ""
+FANOUT_END = "~"
+
+
+class Environment(StrEnum):
+    """Where endpoints live; the Registry is shared and has none."""
+
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class GateName(StrEnum):
+    REGISTRY = "registry-approval"
+    PRODUCTION = "production-approval"
+
+
+class ReleasePhase(StrEnum):
+    INSPECTING = "inspecting"
+    AWAITING_REGISTRY_APPROVAL = "awaiting_registry_approval"
+    PROMOTING = "promoting"
+    TESTING = "testing"
+    AWAITING_PRODUCTION_APPROVAL = "awaiting_production_approval"
+    STAGING_PRODUCTION = "staging_production"
+    ACTIVATING = "activating"
+    REVERTING = "reverting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+    NOTHING_TO_DO = "nothing_to_do"
+    INVALID = "invalid"
+
+
+TERMINAL_RELEASE_PHASES = frozenset(
+    {
+        ReleasePhase.SUCCEEDED,
+        ReleasePhase.FAILED,
+        ReleasePhase.REJECTED,
+        ReleasePhase.EXPIRED,
+        ReleasePhase.SUPERSEDED,
+        ReleasePhase.CANCELLED,
+        ReleasePhase.NOTHING_TO_DO,
+        ReleasePhase.INVALID,
+    }
+)
+
+
+class Round(IntEnum):
+    """The six rounds of work that all circuits of a release go through together; `todo` holds its number."""
+
+    NONE = 0
+    INSPECTION = 1
+    PROMOTION = 2
+    TEST = 3
+    STAGING = 4
+    ACTIVATION = 5
+    REVERSION = 6
+
+
+class CircuitPhase(StrEnum):
+    INSPECTING = "inspecting"
+    INSPECTED = "inspected"
+    PROMOTING = "promoting"
+    PROMOTED = "promoted"
+    DEPLOYING_TEST = "deploying_test"
+    QUEUED = "queued"
+    SMOKE_TESTING = "smoke_testing"
+    ACTIVATING_TEST = "activating_test"
+    TESTED = "tested"
+    LOCKING = "locking"
+    STAGING = "staging"
+    STAGED = "staged"
+    ACTIVATING = "activating"
+    LIVE = "live"
+    RESTORING = "restoring"
+    RESTORED = "restored"
+    FAILED = "failed"
+    ERRORED = "errored"
+    SUPERSEDED = "superseded"
+    EXCLUDED = "excluded"
+    ROLLED_BACK = "rolled_back"
+
+
+UNSUCCESSFUL = frozenset({CircuitPhase.FAILED, CircuitPhase.ERRORED})
+"""*failed*: the thing said no. *errored*: technology broke. Both can be retried."""
+
+NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED, CircuitPhase.ROLLED_BACK})
+
+
+class GateState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    VOID = "void"
+
+
+class Moment(StrEnum):
+    """What people are told about."""
+
+    GATE_OPENED = "gate_opened"
+    GATE_REMINDER = "gate_reminder"
+    GATE_EXPIRED = "gate_expired"
+    RELEASE_SUCCEEDED = "release_succeeded"
+    RELEASE_FAILED = "release_failed"
+    RELEASE_ENDED = "release_ended"
+    ARTIFACT_INVALID = "artifact_invalid"
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    TEAMS = "teams"
+
+
+class NoticeState(StrEnum):
+    PENDING = "pending"
+    SENT = "sent"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Circuit:
+    """A (plant_id, circuit_id) pair, ids as the build wrote them."""
+
+    plant_id: str
+    circuit_id: str
+
+    def __str__(self) -> str:
+        return f"{self.plant_id}/{self.circuit_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One transition of one row; written in the same write as the state it explains."""
+
+    at: datetime
+    source: str
+    target: str
+    why: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One run of the pipeline for one artifact (row `!release`)."""
+
+    release_id: str
+    build_id: str
+    phase: ReleasePhase
+    seq: int
+    total: int
+    manifest_sha256: str
+    manifest_blob: str
+    policy: Policy
+    created_at: datetime
+    gen: int = 1
+    fanout_cursor: str = FANOUT_START
+    due_at: datetime | None = None
+    redrive: int = 0
+    reason: str = ""
+    resume_phase: ReleasePhase = ReleasePhase.INSPECTING
+    """Where a retry resumes; means something only once the release has failed or expired."""
+    cancel_requested_by: str = ""
+    exclusions: Mapping[str, str] = field(default_factory=dict)
+    """`PLANT/CIRCUIT` -> why it was left out."""
+    commit_sha: str = ""
+    requested_by: str = ""
+    artifact_path: str = ""
+    warnings: tuple[str, ...] = ()
+    ended_at: datetime | None = None
+    hist: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.phase in TERMINAL_RELEASE_PHASES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRun:
+    """One circuit's way through one release (row `c|{plant}|{circuit}`)."""
+
+    release_id: str
+    circuit: Circuit
+    phase: CircuitPhase
+    cutoff_date: str
+    model_name: str
+    model_version: str
+    """The version it gets in the Registry (D12)."""
+    test_endpoint: str
+    endpoint: str
+    """The production endpoint."""
+    deployment: str
+    gen: int = 1
+    todo: Round = Round.NONE
+    """The round it still has work in; NONE once it has ended there."""
+    attempt: int = 0
+    """Transient errors in a row in this phase."""
+    poll_n: int = 0
+    redrive: int = 0
+    since: datetime = LONG_AGO
+    """When it entered its phase: deadlines count from here."""
+    due_at: datetime | None = None
+    change_type: str = ""
+    requested_version: str = ""
+    """The Dev version the artifact asked for, if any."""
+    source_version: str = ""
+    """The Dev version that was chosen."""
+    source_hash: str = ""
+    """Content hash of the chosen version; equal in the Registry."""
+    source_tags: Mapping[str, str] = field(default_factory=dict)
+    registry_tags: Mapping[str, str] = field(default_factory=dict)
+    live_deployment: str = ""
+    """Production's default as the approver saw it; empty: none."""
+    previous_deployment: str = ""
+    """Production's default, frozen under the lock before any change; empty: none (D6)."""
+    fence: int = 0
+    """The production lock's fence when this run set `want`; 0: it never did."""
+    job_name: str = ""
+    slot: int = -1
+    """The smoke-test slot it holds; -1: none."""
+    error: str = ""
+    error_round: Round = Round.NONE
+    warnings: tuple[str, ...] = ()
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """Small facts for people (JSON): metrics, smoke-test seconds and rows. Merged, never replaced."""
+    hist: tuple[HistoryEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDecision:
+    """One person's answer at a gate."""
+
+    at: datetime
+    decision: str
+    """`approve` or `reject`."""
+    by: str
+    how: str
+    comment: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A wait for a person's decision (row `g|{gate}`)."""
+
+    release_id: str
+    gate: GateName
+    state: GateState
+    nonce: str
+    """Fresh per opening: links of an earlier opening no longer fit."""
+    opened_at: datetime
+    expires_at: datetime
+    digest: str
+    """SHA-256 of the frozen evidence."""
+    evidence_blob: str
+    earlier_digests: tuple[str, ...] = ()
+    decisions: tuple[GateDecision, ...] = ()
+    wrong_codes: Mapping[str, int] = field(default_factory=dict)
+    """Approver -> wrong codes entered; five void the link."""
+    gen: int = 1
+    reminded: bool = False
+    hist: tuple[HistoryEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A message to a person (row `n|{moment}|{channel}|{recipient}`), written with the transition behind it."""
+
+    release_id: str
+    moment: Moment
+    subject: str
+    """What within the release it is about: a gate's name and nonce, or empty."""
+    channel: Channel
+    recipient: str
+    created_at: datetime
+    state: NoticeState = NoticeState.PENDING
+    attempts: int = 0
+    redrive: int = 0
+    due_at: datetime | None = None
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointLock:
+    """Who may change an endpoint's default, and which deployment it should be (row `lock`)."""
+
+    environment: Environment
+    circuit: Circuit
+    owner: str
+    """A release id, or a rollback id."""
+    owner_seq: int
+    fence: int
+    want: str = ""
+    """Empty: no default is wanted yet, or none at all (`want_none`)."""
+    want_none: bool = False
+    """D11: the endpoint shall have no default, as before its first activation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One activation; the chain of them is what has been live since when (row `d|{fence:012d}`)."""
+
+    environment: Environment
+    circuit: Circuit
+    fence: int
+    deployment: str
+    previous: str
+    release_id: str
+    activated_at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """The right to run one of the few concurrent smoke tests (D8)."""
+
+    number: int
+    owner: str = ""
+    """`release|gen|plant|circuit`; empty: free."""
+    leased_until: datetime = LONG_AGO

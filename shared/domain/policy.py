@@ -1,0 +1,63 @@
+"""The numbers the pipeline runs by; a copy is frozen into every release when it starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Waiting times, limits and counts. Defaults are the source document's values."""
+
+    poll: timedelta = timedelta(seconds=30)
+    """R24: how often a running operation is looked at again."""
+    inspect_limit: timedelta = timedelta(minutes=10)
+    promote_limit: timedelta = timedelta(minutes=60)
+    deploy_limit: timedelta = timedelta(minutes=60)
+    smoke_limit: timedelta = timedelta(minutes=15)
+    """R25: from the invocation of the smoke test to its end."""
+    activate_limit: timedelta = timedelta(minutes=10)
+    restore_limit: timedelta = timedelta(minutes=10)
+    gate_limit: timedelta = timedelta(hours=24)
+    """R8."""
+    gate_reminder_before: timedelta = timedelta(hours=4)
+    overdue_after: timedelta = timedelta(seconds=90)
+    """A row is overdue this long after the check it waits for."""
+    retry_first: timedelta = timedelta(seconds=5)
+    """Back-off after a transient error doubles from here up to `retry_most`."""
+    retry_most: timedelta = timedelta(minutes=5)
+    min_approvers: int = 1
+    smoke_slots: int = 5
+    """D8: smoke tests at once."""
+    test_instance_count: int = 1
+    test_concurrency: int = 2
+    production_instance_count: int = 2
+    production_concurrency: int = 4
+    mini_batch_size: int = 10
+    promotion_mode: str = "auto"
+    """D7: `copy`, `share`, or `auto` (copy when the model fits into temporary storage)."""
+
+    def backoff(self, attempt: int) -> timedelta:
+        """The wait before try number `attempt` (counted from 1) after a transient error."""
+        factor: int = 2 ** min(attempt - 1, 20)
+        return min(self.retry_first * factor, self.retry_most)
+
+    def as_json(self) -> dict[str, int | float | str]:
+        """Durations as seconds, for the release row and its evidence."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: v.total_seconds() if isinstance(v, timedelta) else v for name, v in values.items()}
+
+
+def policy_from_json(data: Mapping[str, object]) -> Policy:
+    """The inverse of `Policy.as_json`; names it does not know are ignored, missing ones take the default."""
+    known: dict[str, object] = {}
+    for f in fields(Policy):
+        if f.name in data:
+            value = data[f.name]
+            if isinstance(f.default, timedelta) and isinstance(value, int | float):
+                known[f.name] = timedelta(seconds=value)
+            elif isinstance(f.default, int) and isinstance(value, int | float):
+                known[f.name] = int(value)
+            else:
+                known[f.name] = value
+    return Policy(**known)  # type: ignore[arg-type]  # names and types were just checked against the fields

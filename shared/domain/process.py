@@ -1,0 +1,536 @@
+"""Every rule of how releases, circuit runs and gates move: the tables, and `decide` over them. Pure.
+
+An event without an edge from the state it meets raises `IllegalTransition`: nothing happens.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain import events as e
+from shared.domain.commands import Command, FanOut, FreeSlot, OpenGate, RunStep, StartQueued, StepKind, Tell, VoidGate
+from shared.domain.errors import IllegalTransition
+from shared.domain.model import (
+    FANOUT_END,
+    FANOUT_START,
+    UNSUCCESSFUL,
+    CircuitPhase,
+    CircuitRun,
+    GateName,
+    HistoryEntry,
+    Moment,
+    Release,
+    ReleasePhase,
+    Round,
+)
+from shared.domain.policy import Policy
+
+R, C = ReleasePhase, CircuitPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision[Row]:
+    """The row as it shall be, and what to do once it is written."""
+
+    row: Row
+    commands: tuple[Command, ...] = ()
+
+
+# ---------------------------------------------------------------------------------------------- releases
+
+ROUND_OF: Mapping[ReleasePhase, Round] = {
+    R.INSPECTING: Round.INSPECTION,
+    R.PROMOTING: Round.PROMOTION,
+    R.TESTING: Round.TEST,
+    R.STAGING_PRODUCTION: Round.STAGING,
+    R.ACTIVATING: Round.ACTIVATION,
+    R.REVERTING: Round.REVERSION,
+}
+
+GATE_OF: Mapping[ReleasePhase, GateName] = {
+    R.AWAITING_REGISTRY_APPROVAL: GateName.REGISTRY,
+    R.AWAITING_PRODUCTION_APPROVAL: GateName.PRODUCTION,
+}
+
+
+class RoundOutcome(StrEnum):
+    """How a round ended, judged by `any` queries over its circuits."""
+
+    GREEN = "green"
+    RED = "red"
+    NEUTRAL = "neutral"
+    CANCELLED = "cancelled"
+
+
+# (where, how the round ended) -> where next
+ROUND_EDGES: Mapping[tuple[ReleasePhase, RoundOutcome], ReleasePhase] = {
+    (R.INSPECTING, RoundOutcome.GREEN): R.AWAITING_REGISTRY_APPROVAL,
+    (R.PROMOTING, RoundOutcome.GREEN): R.TESTING,
+    (R.TESTING, RoundOutcome.GREEN): R.AWAITING_PRODUCTION_APPROVAL,
+    (R.STAGING_PRODUCTION, RoundOutcome.GREEN): R.ACTIVATING,
+    (R.ACTIVATING, RoundOutcome.GREEN): R.SUCCEEDED,
+    (R.INSPECTING, RoundOutcome.RED): R.FAILED,
+    (R.PROMOTING, RoundOutcome.RED): R.FAILED,
+    (R.TESTING, RoundOutcome.RED): R.FAILED,
+    (R.STAGING_PRODUCTION, RoundOutcome.RED): R.FAILED,
+    (R.ACTIVATING, RoundOutcome.RED): R.REVERTING,
+    # Nobody is left to go on with: every circuit was superseded, excluded or rolled back.
+    (R.INSPECTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.PROMOTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.TESTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.STAGING_PRODUCTION, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.ACTIVATING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    # A cancellation waits for the round to end, and comes too late once production is being switched.
+    (R.INSPECTING, RoundOutcome.CANCELLED): R.CANCELLED,
+    (R.PROMOTING, RoundOutcome.CANCELLED): R.CANCELLED,
+    (R.TESTING, RoundOutcome.CANCELLED): R.CANCELLED,
+    (R.STAGING_PRODUCTION, RoundOutcome.CANCELLED): R.CANCELLED,
+    (R.REVERTING, RoundOutcome.GREEN): R.FAILED,
+    (R.REVERTING, RoundOutcome.RED): R.FAILED,
+    (R.REVERTING, RoundOutcome.NEUTRAL): R.FAILED,
+}
+
+# (where, what happened) -> where next
+RELEASE_EDGES: Mapping[tuple[ReleasePhase, type[e.ReleaseEvent]], ReleasePhase] = {
+    (R.AWAITING_REGISTRY_APPROVAL, e.GateApproved): R.PROMOTING,
+    (R.AWAITING_REGISTRY_APPROVAL, e.GateRejected): R.REJECTED,
+    (R.AWAITING_REGISTRY_APPROVAL, e.GateExpired): R.EXPIRED,
+    (R.AWAITING_REGISTRY_APPROVAL, e.CancelRequested): R.CANCELLED,
+    (R.AWAITING_PRODUCTION_APPROVAL, e.GateApproved): R.STAGING_PRODUCTION,
+    (R.AWAITING_PRODUCTION_APPROVAL, e.GateRejected): R.REJECTED,
+    (R.AWAITING_PRODUCTION_APPROVAL, e.GateExpired): R.EXPIRED,
+    (R.AWAITING_PRODUCTION_APPROVAL, e.CancelRequested): R.CANCELLED,
+    (R.INSPECTING, e.FanOutDied): R.FAILED,
+    (R.PROMOTING, e.FanOutDied): R.FAILED,
+    (R.TESTING, e.FanOutDied): R.FAILED,
+    (R.STAGING_PRODUCTION, e.FanOutDied): R.FAILED,
+    (R.ACTIVATING, e.FanOutDied): R.REVERTING,
+    (R.REVERTING, e.FanOutDied): R.FAILED,
+}
+
+CANCELLABLE_ROUNDS = frozenset({R.INSPECTING, R.PROMOTING, R.TESTING, R.STAGING_PRODUCTION})
+
+# (where it failed or expired) -> where a retry resumes; after gate 2 that gate is asked again
+RESUME_AT: Mapping[ReleasePhase, ReleasePhase] = {
+    R.INSPECTING: R.INSPECTING,
+    R.AWAITING_REGISTRY_APPROVAL: R.AWAITING_REGISTRY_APPROVAL,
+    R.PROMOTING: R.PROMOTING,
+    R.TESTING: R.TESTING,
+    R.AWAITING_PRODUCTION_APPROVAL: R.AWAITING_PRODUCTION_APPROVAL,
+    R.STAGING_PRODUCTION: R.AWAITING_PRODUCTION_APPROVAL,
+    R.ACTIVATING: R.AWAITING_PRODUCTION_APPROVAL,
+    R.REVERTING: R.AWAITING_PRODUCTION_APPROVAL,
+}
+
+MOMENT_OF: Mapping[ReleasePhase, Moment] = {
+    R.AWAITING_REGISTRY_APPROVAL: Moment.GATE_OPENED,
+    R.AWAITING_PRODUCTION_APPROVAL: Moment.GATE_OPENED,
+    R.SUCCEEDED: Moment.RELEASE_SUCCEEDED,
+    R.FAILED: Moment.RELEASE_FAILED,
+    R.EXPIRED: Moment.GATE_EXPIRED,
+    R.REJECTED: Moment.RELEASE_ENDED,
+    R.SUPERSEDED: Moment.RELEASE_ENDED,
+    R.CANCELLED: Moment.RELEASE_ENDED,
+    R.NOTHING_TO_DO: Moment.RELEASE_ENDED,
+    R.INVALID: Moment.ARTIFACT_INVALID,
+}
+
+
+def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]:
+    """What an event means for a release.
+
+    Raises:
+        IllegalTransition: it means nothing in this phase.
+    """
+    match event:
+        case e.FanOutAdvanced():
+            return _advance_fanout(release, event)
+        case e.RoundEnded():
+            return _end_round(release, event)
+        case e.CancelRequested() if release.phase in CANCELLABLE_ROUNDS:
+            return _request_cancel(release, event)
+        case e.RetryRequested():
+            return _retry(release, event)
+        case e.GateApproved() if GATE_OF.get(release.phase) is event.gate:
+            return _approve(release, event)
+        case e.GateApproved() | e.GateRejected() | e.GateExpired() if GATE_OF.get(release.phase) is not event.gate:
+            raise IllegalTransition(f"release {release.release_id} is {release.phase}: {event.gate} is not being asked")
+        case e.FanOutDied() if event.gen != release.gen:
+            raise IllegalTransition(f"release {release.release_id}: a fan-out of generation {event.gen} is over")
+        case _:
+            return _enter(release, _release_edge(release, event), event)
+
+
+def _release_edge(release: Release, event: e.ReleaseEvent) -> ReleasePhase:
+    target = RELEASE_EDGES.get((release.phase, type(event)))
+    if target is None:
+        raise IllegalTransition(f"release {release.release_id} is {release.phase}: {type(event).__name__} has no edge")
+    return target
+
+
+def _approve(release: Release, event: e.GateApproved) -> Decision[Release]:
+    with_exclusions = replace(release, exclusions={**release.exclusions, **event.exclusions})
+    return _enter(with_exclusions, _release_edge(release, event), event)
+
+
+def _advance_fanout(release: Release, event: e.FanOutAdvanced) -> Decision[Release]:
+    if ROUND_OF.get(release.phase) is not event.round or release.gen != event.gen:
+        raise IllegalTransition(f"release {release.release_id} is no longer fanning out {event.round.name}")
+    if event.cursor <= release.fanout_cursor:
+        raise IllegalTransition(f"release {release.release_id} has already fanned out beyond {event.cursor!r}")
+    row = replace(release, fanout_cursor=event.cursor, due_at=event.at + release.policy.overdue_after, redrive=0)
+    more = event.cursor != FANOUT_END
+    return Decision(row=row, commands=(fan_out(row),) if more else ())
+
+
+def round_outcome(release: Release, event: e.RoundEnded) -> RoundOutcome:
+    """Red before cancelled: a release that failed by itself says so."""
+    if event.any_unsuccessful:
+        return RoundOutcome.RED
+    if release.cancel_requested_by and release.phase in CANCELLABLE_ROUNDS:
+        return RoundOutcome.CANCELLED
+    return RoundOutcome.GREEN if event.any_successful else RoundOutcome.NEUTRAL
+
+
+def _end_round(release: Release, event: e.RoundEnded) -> Decision[Release]:
+    if ROUND_OF.get(release.phase) is not event.round or release.gen != event.gen:
+        raise IllegalTransition(f"release {release.release_id} is no longer in {event.round.name}")
+    if release.fanout_cursor != FANOUT_END:
+        raise IllegalTransition(f"release {release.release_id} has not fanned out {event.round.name} completely")
+    return _enter(release, ROUND_EDGES[release.phase, round_outcome(release, event)], event)
+
+
+def _request_cancel(release: Release, event: e.CancelRequested) -> Decision[Release]:
+    if release.cancel_requested_by:
+        raise IllegalTransition(f"release {release.release_id} is being cancelled already")
+    entry = HistoryEntry(
+        at=event.at, source=release.phase, target=release.phase, why=f"cancel: {event.why}", by=event.by
+    )
+    return Decision(row=replace(release, cancel_requested_by=event.by, reason=event.why, hist=(*release.hist, entry)))
+
+
+def _retry(release: Release, event: e.RetryRequested) -> Decision[Release]:
+    if release.phase not in {R.FAILED, R.EXPIRED}:
+        raise IllegalTransition(
+            f"release {release.release_id} is {release.phase}: only failed or expired ones can retry"
+        )
+    again = replace(
+        release,
+        gen=release.gen + 1,
+        exclusions={**release.exclusions, **event.exclusions},
+        cancel_requested_by="",
+        ended_at=None,
+    )
+    return _enter(again, release.resume_phase, event)
+
+
+def _enter(release: Release, target: ReleasePhase, event: e.ReleaseEvent) -> Decision[Release]:
+    """Everything that follows from reaching a phase, whatever the way."""
+    ends = target not in ROUND_OF and target not in GATE_OF
+    row = replace(
+        release,
+        phase=target,
+        fanout_cursor=FANOUT_START,
+        redrive=0,
+        due_at=event.at + release.policy.overdue_after if target in ROUND_OF else None,
+        reason=event.why if ends else "",
+        resume_phase=RESUME_AT.get(release.phase, release.resume_phase),
+        ended_at=event.at if ends else None,
+        hist=(
+            *release.hist,
+            HistoryEntry(at=event.at, source=release.phase, target=target, why=event.why, by=event.by),
+        ),
+    )
+    return Decision(row=row, commands=(*_leaving(release, event), *_entering(row)))
+
+
+def _leaving(release: Release, event: e.ReleaseEvent) -> tuple[Command, ...]:
+    gate = GATE_OF.get(release.phase)
+    return (VoidGate(gate=gate),) if gate and isinstance(event, e.CancelRequested) else ()
+
+
+def _entering(row: Release) -> tuple[Command, ...]:
+    commands: list[Command] = []
+    if row.phase in ROUND_OF:
+        commands.append(fan_out(row))
+    if gate := GATE_OF.get(row.phase):
+        commands.append(OpenGate(gate=gate))
+    if moment := MOMENT_OF.get(row.phase):
+        commands.append(Tell(moment=moment))
+    return tuple(commands)
+
+
+def fan_out(release: Release) -> FanOut:
+    """The command that hands the next page of circuits its work."""
+    return FanOut(
+        release_id=release.release_id,
+        gen=release.gen,
+        round=ROUND_OF[release.phase],
+        cursor=release.fanout_cursor,
+        redrive=release.redrive,
+    )
+
+
+# ------------------------------------------------------------------------------------------ circuit runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundEntry:
+    """How a circuit gets into a round."""
+
+    phase: CircuitPhase
+    """The first phase there."""
+    after: frozenset[CircuitPhase]
+    """Where it comes from when all goes well."""
+    again: frozenset[CircuitPhase]
+    """Where it comes from on a retry (its gen is older than the release's)."""
+    done: CircuitPhase
+    """Where it stands when its round has ended well."""
+
+
+ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
+    Round.INSPECTION: RoundEntry(phase=C.INSPECTING, after=frozenset(), again=UNSUCCESSFUL, done=C.INSPECTED),
+    Round.PROMOTION: RoundEntry(phase=C.PROMOTING, after=frozenset({C.INSPECTED}), again=UNSUCCESSFUL, done=C.PROMOTED),
+    Round.TEST: RoundEntry(phase=C.DEPLOYING_TEST, after=frozenset({C.PROMOTED}), again=UNSUCCESSFUL, done=C.TESTED),
+    Round.STAGING: RoundEntry(
+        phase=C.LOCKING,
+        after=frozenset({C.TESTED}),
+        again=UNSUCCESSFUL | {C.STAGED, C.LIVE, C.RESTORED},
+        done=C.STAGED,
+    ),
+    Round.ACTIVATION: RoundEntry(phase=C.ACTIVATING, after=frozenset({C.STAGED}), again=frozenset(), done=C.LIVE),
+    Round.REVERSION: RoundEntry(
+        phase=C.RESTORING, after=frozenset({C.LIVE}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
+    ),
+}
+
+# (where, what happened) -> where next
+CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] = {
+    (C.INSPECTING, e.ModelChosen): C.INSPECTED,
+    (C.PROMOTING, e.ModelPromoted): C.PROMOTED,
+    (C.DEPLOYING_TEST, e.TestDeploymentReady): C.QUEUED,
+    (C.QUEUED, e.SlotTaken): C.SMOKE_TESTING,
+    (C.SMOKE_TESTING, e.SmokeTestPassed): C.ACTIVATING_TEST,
+    (C.ACTIVATING_TEST, e.TestDefaultSet): C.TESTED,
+    (C.LOCKING, e.ProductionLocked): C.STAGING,
+    (C.STAGING, e.ProductionStaged): C.STAGED,
+    (C.ACTIVATING, e.CircuitActivated): C.LIVE,
+    (C.ACTIVATING, e.ActivationSkipped): C.STAGED,
+    (C.RESTORING, e.CircuitRestored): C.RESTORED,
+    (C.LOCKING, e.CircuitSuperseded): C.SUPERSEDED,
+    (C.STAGING, e.CircuitSuperseded): C.SUPERSEDED,
+    (C.ACTIVATING, e.CircuitSuperseded): C.SUPERSEDED,
+    (C.RESTORING, e.CircuitSuperseded): C.SUPERSEDED,
+}
+
+# (where there is work) -> which step does it
+STEP_OF: Mapping[CircuitPhase, StepKind] = {
+    C.INSPECTING: StepKind.INSPECT,
+    C.PROMOTING: StepKind.PROMOTE,
+    C.DEPLOYING_TEST: StepKind.DEPLOY,
+    C.SMOKE_TESTING: StepKind.SMOKE_TEST,
+    C.ACTIVATING_TEST: StepKind.ACTIVATE,
+    C.LOCKING: StepKind.DEPLOY,
+    C.STAGING: StepKind.DEPLOY,
+    C.ACTIVATING: StepKind.ACTIVATE,
+    C.RESTORING: StepKind.RESTORE,
+}
+
+WORKING_PHASES = frozenset(STEP_OF) | {C.QUEUED}
+
+FACTS_MERGED = frozenset({"evidence"})
+NO_FACTS = frozenset({"at", "why", "by"})
+
+
+def decide_circuit(run: CircuitRun, event: e.CircuitEvent, policy: Policy) -> Decision[CircuitRun]:
+    """What an event means for a circuit run.
+
+    Raises:
+        IllegalTransition: it means nothing in this phase.
+    """
+    match event:
+        case e.FannedOut():
+            return _hand_work(run, event, policy)
+        case e.StepFailed() if run.phase in WORKING_PHASES:
+            return _move(run, C.FAILED, event, policy)
+        case e.StepErrored() if run.phase in WORKING_PHASES:
+            return _move(run, C.ERRORED, event, policy)
+        case _:
+            target = CIRCUIT_EDGES.get((run.phase, type(event)))
+            if target is None:
+                raise IllegalTransition(f"{run.circuit} is {run.phase}: {type(event).__name__} has no edge")
+            return _move(run, target, event, policy)
+
+
+def wants_work(run: CircuitRun, round_: Round, gen: int) -> bool:
+    """Does fanning out this round of this generation move the circuit?"""
+    entry = ROUND_ENTRIES[round_]
+    if run.gen > gen or run.todo is not Round.NONE:
+        return False
+    if run.phase in entry.after:
+        # A circuit that failed before the activation was never switched: there is nothing to restore.
+        return round_ is not Round.REVERSION or run.phase is C.LIVE or run.error_round is Round.ACTIVATION
+    return run.phase in entry.again and run.gen < gen
+
+
+def _hand_work(run: CircuitRun, event: e.FannedOut, policy: Policy) -> Decision[CircuitRun]:
+    entry = ROUND_ENTRIES[event.round]
+    may_leave = run.todo is Round.NONE and run.phase in entry.after | entry.again | {entry.done}
+    if event.exclude_reason and may_leave and run.gen <= event.gen:
+        return _move(replace(run, gen=event.gen), C.EXCLUDED, replace(event, why=event.exclude_reason), policy)
+    if not wants_work(run, event.round, event.gen):
+        raise IllegalTransition(f"{run.circuit} is {run.phase} (gen {run.gen}): no work for it in {event.round.name}")
+    keeps_error = event.round is Round.REVERSION
+    fresh = replace(
+        run,
+        gen=event.gen,
+        todo=event.round,
+        error=run.error if keeps_error else "",
+        error_round=run.error_round if keeps_error else Round.NONE,
+    )
+    return _move(fresh, entry.phase, event, policy)
+
+
+def _move(run: CircuitRun, target: CircuitPhase, event: e.CircuitEvent, policy: Policy) -> Decision[CircuitRun]:
+    works = target in WORKING_PHASES
+    keeps_slot = target is C.SMOKE_TESTING
+    row = replace(
+        with_facts(run, _facts(event)),
+        phase=target,
+        todo=run.todo if works else Round.NONE,
+        since=event.at,
+        attempt=0,
+        poll_n=0,
+        redrive=0,
+        due_at=event.at + policy.overdue_after if works else None,
+        hist=(*run.hist, HistoryEntry(at=event.at, source=run.phase, target=target, why=_why(event), by=event.by)),
+    )
+    if target in UNSUCCESSFUL:
+        row = replace(row, error_round=run.todo)
+    commands: tuple[Command, ...] = implied_commands(row)
+    if run.slot >= 0 and not keeps_slot:
+        commands = (*commands, FreeSlot(slot=run.slot))
+        row = replace(row, slot=-1)
+    return Decision(row=row, commands=commands)
+
+
+def _why(event: e.CircuitEvent) -> str:
+    return event.error if isinstance(event, e.StepFailed | e.StepErrored) else event.why
+
+
+def _facts(event: e.CircuitEvent) -> Mapping[str, object]:
+    if isinstance(event, e.FannedOut):
+        return {}
+    facts = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in NO_FACTS}
+    if isinstance(event, e.StepFailed | e.StepErrored) and not event.fence:
+        facts.pop("fence")
+    return facts
+
+
+def with_facts(run: CircuitRun, facts: Mapping[str, object]) -> CircuitRun:
+    """The row with facts added: `evidence` is merged key by key, `warnings` grow, other columns are replaced."""
+    values = dict(facts)
+    evidence = values.pop("evidence", {})
+    warnings = values.pop("warnings", ())
+    assert isinstance(evidence, Mapping)
+    assert isinstance(warnings, tuple)
+    values["evidence"] = {**run.evidence, **evidence}
+    values["warnings"] = (*run.warnings, *(w for w in warnings if w not in run.warnings))
+    return replace(run, **values)  # type: ignore[arg-type]  # events carry the names and types of columns
+
+
+def implied_commands(run: CircuitRun) -> tuple[Command, ...]:
+    """What a circuit in this state waits for: sent on entering it, and again if a message may have been lost."""
+    if run.phase is C.QUEUED:
+        return (StartQueued(),)
+    kind = STEP_OF.get(run.phase)
+    return () if kind is None else (run_step(run, kind),)
+
+
+def run_step(run: CircuitRun, kind: StepKind, delay: timedelta = timedelta()) -> RunStep:
+    """The message that makes a worker look at this row."""
+    return RunStep(
+        release_id=run.release_id,
+        circuit=run.circuit,
+        gen=run.gen,
+        kind=kind,
+        phase=run.phase,
+        n=run.poll_n,
+        redrive=run.redrive,
+        delay=delay,
+    )
+
+
+# ----------------------------------------------------------------------------------------------- polling
+
+LIMIT_OF: Mapping[CircuitPhase, str] = {
+    C.INSPECTING: "inspect_limit",
+    C.PROMOTING: "promote_limit",
+    C.DEPLOYING_TEST: "deploy_limit",
+    C.SMOKE_TESTING: "smoke_limit",
+    C.ACTIVATING_TEST: "activate_limit",
+    C.LOCKING: "deploy_limit",
+    C.STAGING: "deploy_limit",
+    C.ACTIVATING: "activate_limit",
+    C.RESTORING: "restore_limit",
+}
+
+
+def deadline(run: CircuitRun, policy: Policy) -> datetime:
+    """When the step on this circuit must have ended, by the clock that started with its phase."""
+    limit: timedelta = getattr(policy, LIMIT_OF[run.phase])
+    return run.since + limit
+
+
+def is_past_deadline(run: CircuitRun, policy: Policy, at: datetime) -> bool:
+    """A smoke test judges its own 15 minutes (the job's end time counts); here only a step that never can."""
+    if run.phase is C.SMOKE_TESTING:
+        return at >= deadline(run, policy) + policy.smoke_limit
+    return at >= deadline(run, policy)
+
+
+def decide_poll(run: CircuitRun, still: e.StillRunning, policy: Policy, at: datetime) -> Decision[CircuitRun]:
+    """Look again later: sooner if that lands on the deadline, with back-off after a transient error."""
+    if not still.restart_clock and is_past_deadline(run, policy, at):
+        limit = getattr(policy, LIMIT_OF[run.phase])
+        reason = f"{run.circuit}: {run.phase} did not end within {limit}; retry the release once the cause is gone"
+        error = f"{reason} (last: {still.transient})" if still.transient else reason
+        return decide_circuit(with_facts(run, still.facts), e.StepErrored(at=at, error=error), policy)
+    attempt = run.attempt + 1 if still.transient else 0
+    wait = still.check_in or (policy.backoff(attempt) if still.transient else policy.poll)
+    remaining = deadline(run, policy) - at
+    if timedelta() < remaining < wait and not still.restart_clock:
+        wait = remaining
+    row = replace(
+        with_facts(run, still.facts),
+        poll_n=run.poll_n + 1,
+        redrive=0,
+        attempt=attempt,
+        since=at if still.restart_clock else run.since,
+        due_at=at + wait + policy.overdue_after,
+    )
+    return Decision(row=row, commands=(run_step(row, STEP_OF[row.phase], delay=wait),))
+
+
+# ------------------------------------------------------------------------------------------------- sweep
+
+REDRIVE_WAITS = tuple(timedelta(minutes=m) for m in (1, 2, 4, 8, 15))
+
+
+def redrive_wait(redrive: int) -> timedelta:
+    """1, 2, 4, 8, then 15 minutes between drives of an overdue row."""
+    return REDRIVE_WAITS[min(redrive, len(REDRIVE_WAITS) - 1)]
+
+
+def redrive_run(run: CircuitRun, at: datetime) -> Decision[CircuitRun]:
+    """Send an overdue circuit's message again, under a new id."""
+    row = replace(run, redrive=run.redrive + 1, due_at=at + redrive_wait(run.redrive))
+    return Decision(row=row, commands=implied_commands(row))
+
+
+def redrive_release(release: Release, at: datetime) -> Decision[Release]:
+    """Send an overdue fan-out again; a complete one only needs its fan-in looked at."""
+    row = replace(release, redrive=release.redrive + 1, due_at=at + redrive_wait(release.redrive))
+    fanning = row.phase in ROUND_OF and row.fanout_cursor != FANOUT_END
+    return Decision(row=row, commands=(fan_out(row),) if fanning else ())

@@ -1,0 +1,162 @@
+"""The document's validation table: what fails a smoke test, and what only warns (R25-R29)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.predictions import Table, is_hole, is_number, read_predictions
+from shared.domain.signature import Column, output_columns
+
+COMPLETED = "Completed"
+MOST_QUOTED = 5
+FEWEST_FOR_CONSTANT = 3
+"""Two equal predictions may well be chance."""
+NUMBERS = frozenset({"double", "float", "float32", "float64"})
+INTEGERS = frozenset({"integer", "long", "int32", "int64"})
+UNNAMED = "prediction"
+
+
+class JobVerdict(StrEnum):
+    RUNNING = "running"
+    TIMED_OUT = "timed out"
+    ENDED_BADLY = "ended badly"
+    COMPLETED = "completed"
+
+
+def judge_job(*, status: str, terminal: bool, ended_at: datetime | None, now: datetime, limit: datetime) -> JobVerdict:
+    """R25, R26, D8: the job's own end counts; one that has not ended has timed out when looked at from the limit on."""
+    if not terminal:
+        return JobVerdict.TIMED_OUT if now >= limit else JobVerdict.RUNNING
+    if (ended_at or now) >= limit:
+        return JobVerdict.TIMED_OUT
+    return JobVerdict.COMPLETED if status == COMPLETED else JobVerdict.ENDED_BADLY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaDifference:
+    """How the predictions differ from the model's signature; all empty: they do not, or it has none."""
+
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def as_json(self) -> Mapping[str, object]:
+        return {"missing": list(self.missing), "extra": list(self.extra), "changed": list(self.changed)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputVerdict:
+    """Any failure fails the test; warnings are for people at gate 2."""
+
+    rows: int
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    schema: SchemaDifference = field(default_factory=SchemaDifference)
+
+
+def judge_output(
+    *, error_lines: Sequence[str], predictions: bytes | None, predictions_size: int, mlmodel: bytes | None
+) -> OutputVerdict:
+    """What a completed job left behind. `predictions` may be only the beginning of `predictions_size` bytes."""
+    content = predictions or b""
+    table = read_predictions(content, complete=len(content) >= predictions_size)
+    failures = (*quoted(error_lines), *_missing_output(predictions, table), *_failed_rows(table))
+    expected = output_columns(mlmodel) if mlmodel else None
+    return OutputVerdict(
+        rows=len(table.rows),
+        failures=failures,
+        warnings=(*_partly_read(table), *_strange_values(table)),
+        schema=compare_schema(expected, table) if expected and table.rows else SchemaDifference(),
+    )
+
+
+def quoted(error_lines: Sequence[str]) -> tuple[str, ...]:
+    """R27: any error in the logs, with the place it stands at; the first few are enough."""
+    if not error_lines:
+        return ()
+    more = f" (and {len(error_lines) - MOST_QUOTED} more)" if len(error_lines) > MOST_QUOTED else ""
+    return (f"{_count(len(error_lines), 'error')} in the logs: {' | '.join(error_lines[:MOST_QUOTED])}{more}",)
+
+
+def _missing_output(predictions: bytes | None, table: Table) -> tuple[str, ...]:
+    if predictions is None:
+        return ("the job left no predictions.csv",)
+    return () if table.rows else ("predictions.csv holds no rows",)
+
+
+def _failed_rows(table: Table) -> tuple[str, ...]:
+    failed = table.failed_rows()
+    if not failed:
+        return ()
+    numbers = ", ".join(map(str, failed[:MOST_QUOTED])) + (", ..." if len(failed) > MOST_QUOTED else "")
+    return (f"{len(failed)} of {len(table.rows)} rows in predictions.csv have status failed (rows {numbers})",)
+
+
+def _partly_read(table: Table) -> tuple[str, ...]:
+    return () if table.complete else (f"only the first {len(table.rows)} rows of predictions.csv were looked at",)
+
+
+def _strange_values(table: Table) -> tuple[str, ...]:
+    found: list[str] = []
+    for name, values in table.outputs():
+        what = f"column {name}" if name else "predictions"
+        holes = sum(is_hole(value) for value in values)
+        if holes:
+            found.append(f"{what}: {holes} of {len(values)} values are empty, NaN or infinite")
+        elif len(values) >= FEWEST_FOR_CONSTANT and len(set(values)) == 1:
+            found.append(f"{what}: all {len(values)} values are equal ({values[0]})")
+    return tuple(found)
+
+
+def compare_schema(expected: Sequence[Column], table: Table) -> SchemaDifference:
+    """Columns by name where the file names them, else by place."""
+    outputs = table.outputs()
+    if len(expected) == len(outputs) == 1 and UNNAMED in (outputs[0][0] or UNNAMED):
+        # The batch driver names a lone output itself, whatever the model calls it.
+        return SchemaDifference(changed=_changed(expected[0], outputs[0][1]))
+    if not table.header:
+        return _by_place(expected, outputs)
+    found = dict(outputs)
+    wanted = {(column.name or UNNAMED).lower(): column for column in expected}
+    return SchemaDifference(
+        missing=tuple(column.name or UNNAMED for name, column in wanted.items() if name not in found),
+        extra=tuple(name for name in found if name not in wanted),
+        changed=tuple(
+            text for name, values in found.items() if name in wanted for text in _changed(wanted[name], values)
+        ),
+    )
+
+
+def _by_place(expected: Sequence[Column], outputs: Sequence[tuple[str, tuple[str, ...]]]) -> SchemaDifference:
+    if len(expected) != len(outputs):
+        return SchemaDifference(changed=(f"{_count(len(outputs), 'column')} instead of {len(expected)}",))
+    pairs = zip(expected, outputs, strict=True)
+    return SchemaDifference(changed=tuple(text for column, (_, values) in pairs for text in _changed(column, values)))
+
+
+def _changed(column: Column, values: Sequence[str]) -> tuple[str, ...]:
+    found = _type_of([value for value in values if not is_hole(value)])
+    if not found or _fits(column.type, found):
+        return ()
+    return (f"{column.name or UNNAMED}: {column.type} expected, {found} found",)
+
+
+def _type_of(values: Sequence[str]) -> str:
+    """`integer`, `double` or `string`, by how the values are written; empty: there are none."""
+    if not values:
+        return ""
+    if not all(is_number(value) for value in values):
+        return "string"
+    return "integer" if all(float(value).is_integer() for value in values) else "double"
+
+
+def _fits(expected: str, found: str) -> bool:
+    """A double may happen to be whole, and a string may look like a number; other types are not judged."""
+    if expected in NUMBERS:
+        return found != "string"
+    return expected not in INTEGERS or found == "integer"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,59 @@
+"""Pages: the jinja2 environment of all templates; everything is escaped unless it is plain text."""
+
+from collections.abc import Mapping
+
+from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
+
+from shared.application.gate_texts import GATE_TITLES
+from shared.application.progress import STAGES, progress
+from shared.application.summary import diagnosis, next_action, outcome, round_name, words
+from shared.pages import formats
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    """Evidence is JSON from elsewhere: where a table is expected, something else reads as an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _web_address(value: object) -> str:
+    """Links lead to https only: an address from a file may say `javascript:`."""
+    return value if isinstance(value, str) and value.startswith("https://") else ""
+
+
+# ChainableUndefined: evidence of older or broken releases lacks keys, and the page must still open.
+ENVIRONMENT = Environment(
+    loader=PackageLoader("shared.pages", "."),
+    autoescape=select_autoescape(enabled_extensions=("html",), default_for_string=True, default=False),
+    undefined=ChainableUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(
+    age=formats.age,
+    count=formats.count,
+    diagnosis=diagnosis,
+    duration=formats.duration,
+    iso=formats.iso,
+    mapping=_mapping,
+    mark=formats.mark,
+    moment=formats.moment,
+    number=formats.number,
+    progress=progress,
+    round_name=round_name,
+    short=formats.short,
+    since=formats.since,
+    time_left=formats.time_left,
+    web_address=_web_address,
+    words=words,
+)
+ARTIFACT_FORM = """releases/{release_id}/{build_id}/changed_circuits.json
+{"schema_version": 1, "release_id": "20251210.1", "build_id": "12345",
+ "circuits": [{"plant_id": "PLANT001", "circuit_id": "CIRCUIT01", "cutoff_date": "2025-11-01"}]}"""
+ENVIRONMENT.globals.update(
+    ARTIFACT_FORM=ARTIFACT_FORM,
+    GATE_TITLES=GATE_TITLES,
+    SIGNS=formats.SIGNS,
+    STAGES=STAGES,
+    next_action=next_action,
+    outcome=outcome,
+)

@@ -1,0 +1,105 @@
+"""Pages: how times, numbers and phases are written for people; the filters of the templates."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+
+from shared.domain.model import CircuitPhase, GateState, ReleasePhase
+from shared.domain.naming import timestamp
+
+SIGNS: Mapping[str, str] = {
+    "done": "✓",
+    "running": "●",
+    "waiting": "○",
+    "failed": "✗",
+    "neutral": "–",
+    "attention": "▲",
+}
+"""Always beside a word: a sign is for the eye, the word is what it means."""
+
+_MARKS: Mapping[str, str] = {
+    ReleasePhase.SUCCEEDED: "done",
+    ReleasePhase.FAILED: "failed",
+    ReleasePhase.INVALID: "failed",
+    ReleasePhase.REJECTED: "failed",
+    ReleasePhase.EXPIRED: "attention",
+    ReleasePhase.AWAITING_REGISTRY_APPROVAL: "attention",
+    ReleasePhase.AWAITING_PRODUCTION_APPROVAL: "attention",
+    ReleasePhase.SUPERSEDED: "neutral",
+    ReleasePhase.CANCELLED: "neutral",
+    ReleasePhase.NOTHING_TO_DO: "neutral",
+    CircuitPhase.INSPECTED: "done",
+    CircuitPhase.PROMOTED: "done",
+    CircuitPhase.TESTED: "done",
+    CircuitPhase.STAGED: "done",
+    CircuitPhase.LIVE: "done",
+    CircuitPhase.ERRORED: "failed",
+    CircuitPhase.EXCLUDED: "neutral",
+    CircuitPhase.ROLLED_BACK: "neutral",
+    CircuitPhase.RESTORED: "neutral",
+    GateState.OPEN: "attention",
+    GateState.APPROVED: "done",
+    GateState.VOID: "neutral",
+}
+
+
+def mark(phase: str) -> str:
+    """The class of a phase: one of the keys of SIGNS."""
+    return _MARKS.get(phase, "running")
+
+
+def moment(at: datetime) -> str:
+    """`11 Dec 2025, 14:30 UTC`."""
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+def iso(at: datetime) -> str:
+    """For `<time datetime>`."""
+    return timestamp(at)
+
+
+def time_left(until: datetime, now: datetime) -> str:
+    """`23 h 59 min left`, `expired` from the deadline on."""
+    return f"{duration((until - now).total_seconds())} left" if until > now else "expired"
+
+
+def since(at: datetime, now: datetime) -> str:
+    return duration((now - at).total_seconds())
+
+
+def duration(seconds: object) -> str:
+    """`42 s`, `3 min 5 s`, `5 h 10 min`, `3 d 4 h`; anything that is no number: empty."""
+    if not isinstance(seconds, int | float):
+        return ""
+    span = timedelta(seconds=max(0, round(seconds)))
+    hours, rest = divmod(span.seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(span.days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
+
+
+def age(cutoff_date: object, now: datetime) -> str:
+    """How old a cutoff date is: `40 days old`; empty if it is no date."""
+    try:
+        days = (now.astimezone(UTC).date() - date.fromisoformat(str(cutoff_date))).days
+    except ValueError:
+        return ""
+    return f"{days} day{'' if days == 1 else 's'} old" if days >= 0 else "in the future"
+
+
+def number(value: object) -> str:
+    """Metrics with six significant digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    return f"{value:.6g}"
+
+
+def short(text: object, limit: int = 12) -> str:
+    """The beginning of a hash."""
+    return str(text)[:limit]
+
+
+def count(many: int, one: str, several: str = "") -> str:
+    """`1 circuit`, `3 circuits`."""
+    return f"{many} {one if many == 1 else several or one + 's'}"

@@ -1,0 +1,106 @@
+"""Pages: the mails, as subject, text and HTML; how they travel is the adapter's business."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.application.evidence import attention, gate_document
+from shared.application.gate_texts import GATE_TITLES, Estate
+from shared.application.ports import Letter
+from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, Moment
+from shared.pages.environment import ENVIRONMENT
+from shared.pages.formats import count, moment
+
+MOST_SUBJECT = 150
+MOST_CIRCUITS = 30
+"""Lines of circuits in one mail; the page has them all."""
+
+ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    subject: str
+    text: str
+    html: str
+
+
+def render_mail(letter: Letter, estate: Estate) -> Mail:
+    """One message to one person."""
+    gate = letter_gate(letter)
+    asks = letter.notice.moment in ASKING
+    left_out = [run for run in letter.runs if run.phase in NEUTRAL] if asks else []
+    runs = sorted((run for run in letter.runs if run not in left_out), key=_worst_first)
+    subject = subject_line(letter, gate)
+    values: dict[str, object] = {
+        "letter": letter,
+        "release": letter.release,
+        "runs": runs,
+        "shown": runs[:MOST_CIRCUITS],
+        "hidden": max(0, len(runs) - MOST_CIRCUITS),
+        "left_out": left_out,
+        "gate": gate,
+        "title": GATE_TITLES[gate.gate] if gate else "",
+        "document": gate_document(gate.gate, letter.release, letter.runs, estate) if gate else {},
+        "problems": sum(1 for run in runs if attention(run)),
+        "attention": attention,
+        "subject": subject,
+        "reminder": letter.notice.moment is Moment.GATE_REMINDER,
+        "preheader": _preheader(letter, gate if asks else None),
+    }
+    name = f"mail/{'gate' if asks else letter.notice.moment}"
+    return Mail(
+        subject=subject,
+        text=ENVIRONMENT.get_template(f"{name}.txt").render(values).strip() + "\n",
+        html=ENVIRONMENT.get_template(f"{name}.html").render(values),
+    )
+
+
+def _worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
+    return run.phase not in UNSUCCESSFUL, not attention(run), run.circuit
+
+
+def letter_gate(letter: Letter) -> Gate | None:
+    """The gate a message is about: the newest, for a release opens the second after the first was answered."""
+    return max(letter.gates, key=lambda gate: gate.opened_at, default=None)
+
+
+def subject_line(letter: Letter, gate: Gate | None) -> str:
+    """One line for the inbox: what is wanted or what happened, and where."""
+    release, runs = letter.release, letter.runs
+    about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {release.release_id}"
+    match letter.notice.moment:
+        case Moment.GATE_OPENED:
+            line = f"Please decide: {about} ({count(len(runs), 'circuit')})"
+        case Moment.GATE_REMINDER:
+            line = f"Reminder, please decide: {about}"
+        case Moment.GATE_EXPIRED:
+            line = f"Expired: {about}"
+        case Moment.RELEASE_SUCCEEDED:
+            line = f"Release {release.release_id} is live in Production ({count(len(runs), 'circuit')})"
+        case Moment.RELEASE_FAILED:
+            line = f"Release {release.release_id} failed{_failed_names(runs)}"
+        case Moment.ARTIFACT_INVALID:
+            line = f"Artifact refused: {release.artifact_path or release.release_id}"
+        case _:
+            line = f"Release {release.release_id} ended: {str(release.phase).replace('_', ' ')}"
+    return one_line(line)
+
+
+def one_line(text: str) -> str:
+    """Printable characters only, in one line: nothing in a subject can start another header."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:MOST_SUBJECT]
+
+
+def _failed_names(runs: Sequence[CircuitRun]) -> str:
+    failed = [str(run.circuit) for run in runs if run.phase in UNSUCCESSFUL]
+    more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
+    return f": {', '.join(failed[:2])}{more}" if failed else ""
+
+
+def _preheader(letter: Letter, gate: Gate | None) -> str:
+    """What an inbox shows beside the subject."""
+    if gate is not None:
+        problems = sum(1 for run in letter.runs if run.phase not in NEUTRAL and attention(run))
+        return f"{count(problems, 'circuit')} to look at; answer by {moment(gate.expires_at)}"
+    return one_line(letter.release.reason) or f"Build {letter.release.build_id}"

@@ -1,0 +1,102 @@
+"""Pages: one function per page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.application.metrics import MetricChange, compare_metrics
+from shared.application.summary import merge_history
+from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView
+from shared.domain.model import Channel, NoticeState, ReleasePhase
+from shared.pages.environment import ENVIRONMENT
+
+STYLESHEET = (Path(__file__).parent / "pages.css").read_bytes()
+"""Served as `/assets/pages.css`."""
+
+APPROVAL_STATUS: Mapping[ApprovalState, int] = {
+    ApprovalState.OPEN: 200,
+    ApprovalState.CHANGED: 409,
+    ApprovalState.DECIDED: 200,
+    ApprovalState.EXPIRED: 410,
+    ApprovalState.VOID: 409,
+    ApprovalState.LINK_VOID: 403,
+}
+"""The HTTP status an approval page goes out with."""
+
+MOST_CARDS = 12
+"""Circuits shown in full; the rest is one line each, so that 200 of them stay a page for a phone."""
+MOST_COMMANDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitEntry:
+    """One circuit of a gate's evidence, ready for the page."""
+
+    name: str
+    facts: Mapping[str, object]
+    attention: Sequence[str]
+    metrics: Sequence[MetricChange]
+    left_out: str
+
+
+def render_approval(view: ApprovalView) -> str:
+    """The approver's page; its HTTP status is `APPROVAL_STATUS[view.state]`."""
+    entries = [_entry(circuit) for circuit in _circuits(view.evidence)]
+    going = [entry for entry in entries if not entry.left_out]
+    # Problems first, in the order of their names.
+    going.sort(key=lambda entry: not entry.attention)
+    return ENVIRONMENT.get_template("templates/approval.html").render(
+        view=view,
+        evidence=view.evidence,
+        gate=view.gate,
+        release=view.release,
+        cards=going[:MOST_CARDS],
+        lines=going[MOST_CARDS:],
+        circuits=going,
+        left_out=[entry for entry in entries if entry.left_out],
+        problems=sum(1 for entry in going if entry.attention),
+        can_answer=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED},
+        most_commands=MOST_COMMANDS,
+    )
+
+
+def _circuits(evidence: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    circuits = evidence.get("circuits")
+    return [circuit for circuit in circuits if isinstance(circuit, Mapping)] if isinstance(circuits, list) else []
+
+
+def _entry(circuit: Mapping[str, object]) -> CircuitEntry:
+    attention = circuit.get("attention")
+    return CircuitEntry(
+        name=f"{circuit.get('plant_id', '?')}/{circuit.get('circuit_id', '?')}",
+        facts=circuit,
+        attention=[str(line) for line in attention] if isinstance(attention, list) else [],
+        metrics=compare_metrics(_metrics(circuit.get("model")), _metrics(circuit.get("live"))),
+        left_out=str(circuit.get("left_out") or ""),
+    )
+
+
+def _metrics(model: object) -> object:
+    return model.get("metrics") if isinstance(model, Mapping) else None
+
+
+def render_release(view: ReleaseView) -> str:
+    """One release as stages x circuits; refreshes itself until the release has ended."""
+    return ENVIRONMENT.get_template("templates/release.html").render(
+        view=view,
+        release=view.release,
+        runs=sorted(view.runs, key=lambda run: run.circuit),
+        history=merge_history(view.release, view.runs, view.gates),
+        undelivered=[notice for notice in view.notices if notice.state is NoticeState.UNDELIVERED],
+        channels={Channel.EMAIL: "mail", Channel.TEAMS: "Teams"},
+    )
+
+
+def render_releases(view: ReleasesView) -> str:
+    """The list of releases, with filters."""
+    return ENVIRONMENT.get_template("templates/releases.html").render(view=view, phases=list(ReleasePhase))
+
+
+def render_error(status: int, title: str, detail: str) -> str:
+    """Any refusal, as a page."""
+    return ENVIRONMENT.get_template("templates/error.html").render(status=status, title=title, detail=detail)

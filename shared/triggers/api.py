@@ -1,0 +1,119 @@
+"""The HTTP API for builds and operators (Functions key)."""
+
+from typing import Annotated
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.application.intake import Arrival, Intake
+from shared.application.operations import Operations
+from shared.application.queries import Queries
+from shared.bootstrap import ports, settings
+from shared.domain.errors import RequestRefused
+from shared.domain.model import Circuit, ReleasePhase
+from shared.triggers.http import LONGEST_BODY, json_reply, problem, read_json, replies
+from shared.triggers.identity import OPERATOR, READER, actor
+
+blueprint = func.Blueprint()
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+MOST_LISTED = 200
+
+
+class CancelBody(BaseModel):
+    """`{reason, requested_by}`."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+    requested_by: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+
+
+class RetryBody(CancelBody):
+    """`{reason, requested_by, exclude?}`; `exclude` maps PLANT/CIRCUIT to the reason."""
+
+    exclude: Annotated[dict[str, Reason], Field(max_length=5000)] = {}
+
+
+@blueprint.route(route="api/releases", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def start_release(req: func.HttpRequest) -> func.HttpResponse:
+    """Start a release by hand; the body is the artifact."""
+    _actor(req, OPERATOR)
+    body = req.get_body()
+    if len(body) > LONGEST_BODY * 10:
+        raise RequestRefused(413, "Too large", "The artifact is larger than 10 MB; upload it as a blob.")
+    taken = Intake(ports()).from_request(body)
+    reply = {"release_id": taken.release_id, "status_url": f"{settings().public_url}/api/releases/{taken.release_id}"}
+    match taken.arrival:
+        case Arrival.STARTED:
+            return json_reply(reply, 202, {"Location": reply["status_url"]})
+        case Arrival.KNOWN:
+            return json_reply(reply, 200)
+        case Arrival.CONFLICT:
+            return problem(409, "The release exists", taken.message)
+        case _:
+            return problem(422, "The artifact can't be used", taken.message or "The artifact is empty.")
+
+
+@blueprint.route(route="api/releases", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def list_releases(req: func.HttpRequest) -> func.HttpResponse:
+    """Releases, newest first."""
+    _actor(req, READER)
+    phase = req.params.get("phase", "")
+    if phase and phase not in ReleasePhase:
+        raise RequestRefused(400, "Unknown phase", f"{phase[:50]!r} is none of {', '.join(ReleasePhase)}.")
+    found = Queries(ports()).releases(
+        phase=phase,
+        circuit=req.params.get("circuit", ""),
+        limit=_limit(req.params.get("limit", "50")),
+        cursor=req.params.get("cursor", ""),
+    )
+    return json_reply(found)
+
+
+@blueprint.route(route="api/releases/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def get_release(req: func.HttpRequest) -> func.HttpResponse:
+    """One release with circuits, gates, history and summary."""
+    _actor(req, READER)
+    return json_reply(Queries(ports()).release(req.route_params["id"]))
+
+
+@blueprint.route(route="api/releases/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def retry_release(req: func.HttpRequest) -> func.HttpResponse:
+    """Resume a failed release, or re-open an expired gate."""
+    body = read_json(req, RetryBody)
+    by = _actor(req, OPERATOR, body.requested_by)
+    release = Operations(ports()).retry(req.route_params["id"], by=by, reason=body.reason, exclude=body.exclude)
+    return json_reply({"release_id": release.release_id, "phase": release.phase, "gen": release.gen}, 202)
+
+
+@blueprint.route(route="api/releases/{id}/cancel", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def cancel_release(req: func.HttpRequest) -> func.HttpResponse:
+    """Stop a release before it activates anything."""
+    body = read_json(req, CancelBody)
+    by = _actor(req, OPERATOR, body.requested_by)
+    release = Operations(ports()).cancel(req.route_params["id"], by=by, reason=body.reason)
+    return json_reply({"release_id": release.release_id, "phase": release.phase}, 202)
+
+
+@blueprint.route(route="api/circuits/{plant}/{circuit}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def get_circuit(req: func.HttpRequest) -> func.HttpResponse:
+    """What has been live since when, in Test and Production."""
+    _actor(req, READER)
+    circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
+    return json_reply(Queries(ports()).circuit(circuit))
+
+
+def _actor(req: func.HttpRequest, role: str, claimed: str = "") -> str:
+    return actor(req, auth_enabled=settings().website_auth_enabled, role=role, claimed=claimed)
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_LISTED):
+        raise RequestRefused(400, "Bad limit", f"limit must be a number from 1 to {MOST_LISTED}.")
+    return int(text)

@@ -1,0 +1,71 @@
+"""The approvers' page: GET never changes anything, POST checks everything and writes once."""
+
+import hmac
+import secrets
+
+import azure.functions as func
+
+from shared.application.gates import Answer, Gates
+from shared.bootstrap import ports, settings
+from shared.domain.errors import RequestRefused
+from shared.triggers.gate_replies import gate_as_json, gate_page, outcome_json, outcome_page
+from shared.triggers.gate_visitor import (
+    AnswerBody,
+    SignInNeeded,
+    Visitor,
+    cookie_of,
+    read_answer,
+    to_sign_in,
+    visitor_of,
+)
+from shared.triggers.http import is_json, is_same_origin, replies, wants_json
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="approvals/{token}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+@replies(as_page=True)
+def show_gate(req: func.HttpRequest) -> func.HttpResponse:
+    """The evidence page, or the same as data. No side effect, ever."""
+    try:
+        visitor = visitor_of(req)
+    except SignInNeeded:
+        return to_sign_in(req)
+    view = Gates(ports()).view(visitor.claim)
+    if wants_json(req):
+        return gate_as_json(visitor, view)
+    return gate_page(visitor, view, cookie_of(req) or secrets.token_urlsafe(16))
+
+
+@blueprint.route(route="approvals/{token}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@replies(as_page=True)
+def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
+    """A person's decision."""
+    try:
+        visitor = visitor_of(req)
+    except SignInNeeded:
+        return to_sign_in(req)
+    if not is_same_origin(req, settings().public_url):
+        raise RequestRefused(
+            403, "Wrong origin", "This answer did not come from the approval page. Open the link again."
+        )
+    body = read_answer(req)
+    cookie = "" if is_json(req) else cookie_of(req)
+    _check_csrf(req, visitor, body, cookie)
+    answer = Answer(
+        decision=body.decision, comment=body.comment, digest=body.digest, code=body.code, exclude=body.exclude
+    )
+    outcome = Gates(ports()).decide(
+        visitor.claim, answer, by=visitor.by, how=visitor.how, needs_code=visitor.needs_code
+    )
+    return outcome_json(outcome) if is_json(req) else outcome_page(req, visitor, outcome, body, cookie)
+
+
+def _check_csrf(req: func.HttpRequest, visitor: Visitor, body: AnswerBody, cookie: str) -> None:
+    """A form is bound to the browser's cookie; a JSON caller sends back what it was given."""
+    expected = ports().tokens.csrf(visitor.claim, cookie)
+    bound = bool(cookie) or is_json(req)
+    if not (bound and hmac.compare_digest(body.csrf.encode(), expected.encode())):
+        raise RequestRefused(
+            403, "Form expired", "The form is not from this browser. Open the link from your mail again."
+        )

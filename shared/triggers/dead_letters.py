@@ -1,0 +1,45 @@
+"""Messages that could not be handled: each becomes visible, none waits for ever."""
+
+import azure.functions as func
+
+from shared.application.dead_letters import DeadLetters
+from shared.bootstrap import ports
+
+blueprint = func.Blueprint()
+
+
+def bury(message: func.ServiceBusMessage) -> None:
+    """Record what the message was about."""
+    properties = message.application_properties or {}
+    reason = str(properties.get("DeadLetterReason") or "no reason given")
+    DeadLetters(ports()).handle(message.get_body(), reason)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name="promotion/$DeadLetterQueue", connection="ServiceBus"
+)
+def promotion_dead_letter(message: func.ServiceBusMessage) -> None:
+    """A circuit's inspection or promotion was given up."""
+    bury(message)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name="deployment/$DeadLetterQueue", connection="ServiceBus"
+)
+def deployment_dead_letter(message: func.ServiceBusMessage) -> None:
+    """A circuit's deployment, activation or restore was given up."""
+    bury(message)
+
+
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name="smoke-test/$DeadLetterQueue", connection="ServiceBus"
+)
+def smoke_test_dead_letter(message: func.ServiceBusMessage) -> None:
+    """A circuit's smoke test was given up."""
+    bury(message)
+
+
+@blueprint.service_bus_queue_trigger(arg_name="message", queue_name="control/$DeadLetterQueue", connection="ServiceBus")
+def control_dead_letter(message: func.ServiceBusMessage) -> None:
+    """A fan-out, notice or artifact message was given up."""
+    bury(message)

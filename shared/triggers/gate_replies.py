@@ -1,0 +1,126 @@
+"""How a gate looks to a visitor, and what they are told about their answer."""
+
+import json
+from dataclasses import replace
+from urllib.parse import quote
+
+import azure.functions as func
+from werkzeug.http import dump_cookie
+
+from shared.application.gates import MOST_WRONG_CODES, GateView, Outcome, Standing, Verdict
+from shared.application.views import ApprovalState, ApprovalView
+from shared.bootstrap import ports, settings
+from shared.domain.errors import RequestRefused
+from shared.domain.naming import timestamp
+from shared.pages import APPROVAL_STATUS, render_approval
+from shared.triggers.gate_visitor import COOKIE, AnswerBody, Visitor
+from shared.triggers.http import json_reply, page, problem
+
+STATES = {
+    Standing.OPEN: ApprovalState.OPEN,
+    Standing.DECIDED: ApprovalState.DECIDED,
+    Standing.EXPIRED: ApprovalState.EXPIRED,
+    Standing.SUPERSEDED: ApprovalState.VOID,
+    Standing.LINK_VOID: ApprovalState.LINK_VOID,
+}
+
+
+def gate_page(visitor: Visitor, view: GateView, cookie: str) -> func.HttpResponse:
+    """The evidence page as it stands."""
+    shown = _shown(visitor, view, cookie)
+    return _page(shown, cookie, APPROVAL_STATUS[shown.state])
+
+
+def outcome_page(
+    req: func.HttpRequest, visitor: Visitor, outcome: Outcome, body: AnswerBody, cookie: str
+) -> func.HttpResponse:
+    """Back to the page after a decision; else the page again, with what was filled in and why it was not taken."""
+    if outcome.verdict in {Verdict.APPROVED, Verdict.REJECTED, Verdict.COUNTED}:
+        return page("", 303, {"Location": f"/approvals/{quote(req.route_params['token'], safe='')}"})
+    shown = replace(_shown(visitor, outcome.view, cookie), decision=body.decision, comment=body.comment)
+    match outcome.verdict:
+        case Verdict.WRONG_CODE:
+            tries = _tries_left(visitor, outcome)
+            return _page(replace(shown, tries_left=tries, problem="The code is wrong."), cookie, 403)
+        case Verdict.INCOMPLETE | Verdict.ALREADY_VOTED:
+            return _page(replace(shown, problem=outcome.message), cookie, 422)
+        case Verdict.CHANGED:
+            return _page(replace(shown, state=ApprovalState.CHANGED, changes=outcome.changes), cookie, 409)
+        case _:
+            return _page(shown, cookie, APPROVAL_STATUS[shown.state])
+
+
+def _shown(visitor: Visitor, view: GateView, cookie: str) -> ApprovalView:
+    if view.gate is None or view.release is None:
+        raise RequestRefused(404, "No such gate", "The release or its gate is gone. Open the newest mail again.")
+    return ApprovalView(
+        state=STATES[view.standing],
+        release=view.release,
+        gate=view.gate,
+        evidence=json.loads(view.document or b"{}"),
+        now=ports().clock.now(),
+        recipient=visitor.by,
+        code_needed=visitor.needs_code,
+        csrf=ports().tokens.csrf(visitor.claim, cookie),
+        view_url=ports().tokens.view_url(view.release.release_id),
+    )
+
+
+def _page(shown: ApprovalView, cookie: str, status: int) -> func.HttpResponse:
+    secure = settings().public_url.startswith("https://")
+    set_cookie = dump_cookie(COOKIE, cookie, path="/approvals", httponly=True, samesite="Strict", secure=secure)
+    return page(render_approval(shown), status, {"Set-Cookie": set_cookie})
+
+
+def _tries_left(visitor: Visitor, outcome: Outcome) -> int:
+    used = outcome.view.gate.wrong_codes.get(visitor.claim.recipient, 0) if outcome.view.gate else 0
+    return max(MOST_WRONG_CODES - used, 0)
+
+
+OUTCOME_STATUS = {
+    Verdict.APPROVED: 200,
+    Verdict.REJECTED: 200,
+    Verdict.COUNTED: 202,
+    Verdict.WRONG_CODE: 403,
+    Verdict.LINK_VOID: 403,
+    Verdict.INCOMPLETE: 422,
+    Verdict.ALREADY_VOTED: 200,
+    Verdict.CHANGED: 409,
+}
+
+
+def outcome_json(outcome: Outcome) -> func.HttpResponse:
+    status = OUTCOME_STATUS.get(outcome.verdict, APPROVAL_STATUS[STATES.get(outcome.view.standing, ApprovalState.VOID)])
+    if status >= 400:
+        detail = outcome.message or "; ".join(outcome.changes) or f"The gate is {outcome.view.standing}."
+        return problem(status, outcome.verdict.replace("_", " "), detail)
+    return json_reply({"verdict": outcome.verdict, "message": outcome.message, **_gate_json(outcome.view)}, status)
+
+
+def gate_as_json(visitor: Visitor, view: GateView) -> func.HttpResponse:
+    if view.gate is None:
+        return problem(404, "No such gate", "The release or its gate is gone.")
+    body = {
+        "standing": view.standing,
+        **_gate_json(view),
+        "code_needed": visitor.needs_code,
+        "csrf": ports().tokens.csrf(visitor.claim, ""),
+        "evidence": json.loads(view.document or b"{}"),
+    }
+    return json_reply(body, APPROVAL_STATUS[STATES[view.standing]])
+
+
+def _gate_json(view: GateView) -> dict[str, object]:
+    if view.gate is None:
+        return {}
+    return {
+        "release_id": view.gate.release_id,
+        "gate": view.gate.gate,
+        "state": view.gate.state,
+        "expires_at": timestamp(view.gate.expires_at),
+        "digest": view.gate.digest,
+        "decisions": [
+            {"by": vote.by, "how": vote.how, "decision": vote.decision, "at": timestamp(vote.at)}
+            for vote in view.gate.decisions
+        ],
+    }

@@ -1,0 +1,106 @@
+"""HTTP replies: JSON, problems (RFC 9457), pages; and what every request is checked for."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import wraps
+from urllib.parse import urlsplit
+
+import azure.functions as func
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.errors import PermanentError, RequestRefused, TransientError
+from shared.pages import HEADERS, render_error
+from shared.telemetry import log
+
+PROBLEM = "application/problem+json"
+API_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+LONGEST_BODY = 1_000_000
+
+type Handler = Callable[[func.HttpRequest], func.HttpResponse]
+
+
+def json_reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    return func.HttpResponse(
+        json.dumps(body, ensure_ascii=False),
+        status_code=status,
+        mimetype="application/json",
+        headers={**API_HEADERS, **(headers or {})},
+    )
+
+
+def problem(status: int, title: str, detail: str) -> func.HttpResponse:
+    """RFC 9457: what happened, to which circuit, what to do."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return func.HttpResponse(
+        json.dumps(body, ensure_ascii=False), status_code=status, mimetype=PROBLEM, headers=API_HEADERS
+    )
+
+
+def page(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    return func.HttpResponse(
+        html, status_code=status, mimetype="text/html", charset="utf-8", headers={**HEADERS, **(headers or {})}
+    )
+
+
+def wants_json(request: func.HttpRequest) -> bool:
+    accept = request.headers.get("accept", "")
+    return bool("application/json" in accept and "text/html" not in accept)
+
+
+def is_json(request: func.HttpRequest) -> bool:
+    return bool(request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json")
+
+
+def refused(request: func.HttpRequest, status: int, title: str, detail: str, *, as_page: bool) -> func.HttpResponse:
+    """A refusal in the form the caller reads."""
+    if as_page and not wants_json(request):
+        return page(render_error(status, title, detail), status)
+    return problem(status, title, detail)
+
+
+def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
+    """The edge of an HTTP function: refusals become replies, anything else is the host's 500."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        def guarded(req: func.HttpRequest) -> func.HttpResponse:
+            try:
+                return handler(req)
+            except RequestRefused as error:
+                return refused(req, error.status, error.title, error.detail, as_page=as_page)
+            except ValidationError as error:
+                return refused(req, 422, "Invalid request", _said(error), as_page=as_page)
+            except PermanentError as error:
+                return refused(req, 422, "Not possible", str(error), as_page=as_page)
+            except TransientError as error:
+                log.warning("storage out of reach", action="http_transient", error=error)
+                detail = "A service this app stands on does not answer. Try again in a minute; nothing was changed."
+                return refused(req, 503, "Try again later", detail, as_page=as_page)
+
+        return guarded
+
+    return decorate
+
+
+def _said(error: ValidationError) -> str:
+    parts = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors(include_input=False)]
+    return "; ".join(parts[:10])
+
+
+def read_json[Model: BaseModel](request: func.HttpRequest, model: type[Model]) -> Model:
+    """The request's body as a model; `ValidationError` becomes 422 at the edge."""
+    body = request.get_body()
+    if len(body) > LONGEST_BODY:
+        raise RequestRefused(413, "Too large", f"The body has {len(body)} bytes; {LONGEST_BODY} are read.")
+    return model.model_validate_json(body)
+
+
+def is_same_origin(request: func.HttpRequest, public_url: str) -> bool:
+    """A present Origin or Sec-Fetch-Site must be ours; without both, only JSON is taken (no browser form)."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    if origin is None and site is None:
+        return is_json(request)
+    wanted = urlsplit(public_url)
+    ours = origin is None or urlsplit(origin)[:2] == wanted[:2]
+    return bool(ours) and site in {None, "same-origin", "none"}

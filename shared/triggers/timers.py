@@ -1,0 +1,23 @@
+"""What happens by the clock."""
+
+import azure.functions as func
+
+from shared.application.intake import Intake
+from shared.application.sweeper import Sweeper
+from shared.bootstrap import artifact_scan_window, ports
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
+def sweep(timer: func.TimerRequest) -> None:
+    """Drive overdue rows, expire gates, remind approvers, free slots."""
+    del timer
+    Sweeper(ports()).sweep()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="%ARTIFACT_SCAN_SCHEDULE%", use_monitor=True)
+def scan_artifacts(timer: func.TimerRequest) -> None:
+    """Start what was uploaded and has no release (R57)."""
+    del timer
+    Intake(ports()).scan(artifact_scan_window())

@@ -1,0 +1,115 @@
+"""Pages and mails as a browser shows them: to everyone, on every screen, with nothing that needs a script."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from tests.support.sample_pages import sample_mails, sample_pages
+
+pytestmark = pytest.mark.browser
+
+PAGES = sorted(sample_pages())
+MAILS = sorted(sample_mails())
+PHONE = {"width": 360, "height": 640}
+DESK = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A tab in either colour scheme; the policy that forbids scripts binds pages, not the test's own tools."""
+    context = browser.new_context(color_scheme=request.param, viewport=PHONE, bypass_csp=True)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("name", [*PAGES, *MAILS])
+def test_axe_finds_nothing_to_complain_about(page: Page, site: str, name: str) -> None:
+    """Contrast, names, roles, order of headings: zero violations, folded parts opened."""
+    page.goto(f"{site}/{name}")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_nothing_is_wider_than_the_screen(browser: Browser, site: str, viewport: dict[str, int]) -> None:
+    """Long names wrap, wide tables scroll in themselves."""
+    tab = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+    wide = []
+    for name in (*PAGES, *MAILS):
+        tab.goto(f"{site}/{name}")
+        if tab.evaluate("document.documentElement.scrollWidth") > viewport["width"]:
+            wide.append(name)
+    tab.close()
+    assert wide == []
+
+
+def test_the_first_screen_of_a_phone_shows_problems_deadline_and_the_way_to_decide(browser: Browser, site: str) -> None:
+    """Even with two hundred circuits."""
+    tab = browser.new_page(viewport=PHONE)
+    tab.goto(f"{site}/approval-many")
+    for text in ("3 of 200 circuits to look at", "Answer by", "Decide"):
+        box = tab.get_by_text(text, exact=text == "Decide").first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= PHONE["height"], text
+    tab.close()
+
+
+def test_the_decision_needs_no_script_and_no_mouse(browser: Browser, site: str) -> None:
+    """Scripts off: the keyboard alone fills in the form, and one submit carries every field."""
+    context = browser.new_context(java_script_enabled=False, viewport=DESK)
+    tab = context.new_page()
+    sent: list[str] = []
+    tab.on("request", lambda request: sent.append(request.post_data or "") if request.method == "POST" else None)
+    tab.goto(f"{site}/approval-registry")
+    tab.get_by_label("Approve").focus()
+    tab.keyboard.press("Space")
+    tab.get_by_label("Comment").fill("Looks fine")
+    tab.get_by_label("Code from your mail").fill("042137")
+    tab.keyboard.press("Enter")
+    tab.wait_for_load_state()
+    context.close()
+    (body,) = sent
+    fields = dict(pair.split("=", 1) for pair in body.split("&"))
+    assert fields["decision"] == "approve"
+    assert fields["code"] == "042137"
+    assert fields["comment"] == "Looks+fine"
+    assert fields["digest"] == "9b1c" * 16
+    assert len(fields["csrf"]) == 64
+
+
+def test_opening_a_page_submits_nothing_and_breaks_no_rule_of_its_policy(browser: Browser, site: str) -> None:
+    """No POST without a person, no complaint in the console, no request to anybody else."""
+    tab = browser.new_page()
+    requests: list[tuple[str, str]] = []
+    complaints: list[ConsoleMessage] = []
+    tab.on("request", lambda request: requests.append((request.method, request.url)))
+    tab.on("console", lambda message: complaints.append(message))
+    for name in PAGES:
+        tab.goto(f"{site}/{name}")
+    tab.close()
+    assert {method for method, _ in requests} == {"GET"}
+    assert [url for _, url in requests if not url.startswith(site)] == []
+    assert [message.text for message in complaints if "favicon" not in message.location["url"]] == []
+
+
+def test_focus_is_visible(browser: Browser, site: str) -> None:
+    """Whoever moves by keyboard sees where they are."""
+    tab = browser.new_page(viewport=DESK)
+    tab.goto(f"{site}/approval-registry")
+    tab.keyboard.press("Tab")
+    outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    tab.close()
+    assert outline == "solid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_follow_the_readers_colour_scheme(browser: Browser, site: str, scheme: str) -> None:
+    """Dark paper in the dark."""
+    tab = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+    tab.goto(f"{site}/releases")
+    red = int(tab.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
+    tab.close()
+    assert (red > 200) == (scheme == "light")

@@ -1,0 +1,129 @@
+"""Batch deployments, through the real client."""
+
+import pytest
+from azure.ai.ml.entities import BatchEndpoint, ModelBatchDeployment
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure_ml_estate import (
+    DEFAULTS,
+    StandIn,
+    a_deployment,
+    arm,
+    deployed,
+    endpoint_in,
+    eventually,
+    settled_endpoint,
+    workspace,
+)
+
+
+@pytest.fixture
+def endpoint(stand_in: StandIn, unique: str) -> str:
+    """An endpoint in Test, ready, without deployments."""
+    return str(endpoint_in("mlw-test", f"be-{unique}").name)
+
+
+def _refusal(deployment: object) -> HttpResponseError:
+    with pytest.raises(HttpResponseError) as refusal:
+        workspace("mlw-test").batch_deployments.begin_create_or_update(deployment)
+    return refusal.value
+
+
+def test_a_deployment_keeps_what_was_asked_for(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """Names, sizes and tags come back as they were sent."""
+    asked = a_deployment(
+        endpoint, "deployment-20251210-1", registered, instance_count=2, max_concurrency_per_instance=4
+    )
+    workspace("mlw-test").batch_deployments.begin_create_or_update(asked)
+    early = workspace("mlw-test").batch_deployments.get(asked.name, endpoint)
+    assert early.provisioning_state == "Creating"
+    seen = _ready(endpoint, asked.name)
+    assert seen.model == registered
+    assert (seen.resources.instance_count, seen.max_concurrency_per_instance) == (2, 4)
+    assert (seen.mini_batch_size, seen.error_threshold, seen.output_action) == (10, 0, "append_row")
+    assert seen.compute.endswith("/workspaces/mlw-test/computes/batch-cluster")
+    assert seen.tags == {"release_id": "20251210.1"}
+
+
+def _ready(endpoint: str, name: str) -> ModelBatchDeployment:
+    def look() -> ModelBatchDeployment | None:
+        found = workspace("mlw-test").batch_deployments.get(name, endpoint)
+        return found if found.provisioning_state == "Succeeded" else None
+
+    return eventually(look, f"deployment {name}")
+
+
+@pytest.mark.parametrize("name", ["deployment-20251210.1", "ab", "1st", "d--x", "d" * 33])
+def test_illegal_deployment_names_are_refused(stand_in: StandIn, endpoint: str, registered: str, name: str) -> None:
+    """The SDK does not look; the service does. The dot of a release id is the common case."""
+    refusal = _refusal(a_deployment(endpoint, name, registered))
+    assert (refusal.status_code, refusal.error.code) == (400, "UserError")
+    assert "3 to 32 characters" in refusal.message
+
+
+def test_an_unknown_model_is_refused(stand_in: StandIn, endpoint: str) -> None:
+    """A deployment needs a model that exists in that version."""
+    missing = "azureml://registries/mlr-shared/models/nobody/versions/1"
+    assert "does not exist" in _refusal(a_deployment(endpoint, "deployment-1", missing)).message
+
+
+def test_an_unknown_compute_is_refused(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """The client sends any name; the service knows its clusters."""
+    asked = a_deployment(endpoint, "deployment-1", registered)
+    asked.compute = "no-such-cluster"
+    assert "no-such-cluster" in _refusal(asked).message
+
+
+def test_an_endpoint_takes_so_many_deployments_and_no_more(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """The documented limit is 20; here two stand for them, so that the test is quick."""
+    assert DEFAULTS["quotas"]["deployments_per_endpoint"] == 20
+    with stand_in.settings(quotas={"deployments_per_endpoint": 2}):
+        for number in (1, 2):
+            workspace("mlw-test").batch_deployments.begin_create_or_update(
+                a_deployment(endpoint, f"deployment-{number}", registered)
+            )
+        refusal = _refusal(a_deployment(endpoint, "deployment-3", registered))
+    assert "has 2 deployments; the limit is 2" in refusal.message
+
+
+def test_the_default_deployment_cannot_be_deleted(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """Another one can, and is gone after a while."""
+    client = workspace("mlw-test")
+    for name in ("deployment-1", "deployment-2"):
+        deployed("mlw-test", a_deployment(endpoint, name, registered))
+    live = client.batch_endpoints.get(endpoint)
+    live.defaults.deployment_name = "deployment-1"
+    client.batch_endpoints.begin_create_or_update(live)
+    settled_endpoint("mlw-test", endpoint)
+    refused = arm("DELETE", "mlw-test", f"/batchEndpoints/{endpoint}/deployments/deployment-1")
+    assert (refused.status_code, "is the default" in refused.json()["error"]["message"]) == (400, True)
+    client.batch_deployments.begin_delete("deployment-2", endpoint)
+    eventually(lambda: [one.name for one in client.batch_deployments.list(endpoint)] == ["deployment-1"])
+
+
+def test_an_endpoint_that_is_being_created_takes_no_deployment(stand_in: StandIn, registered: str, unique: str) -> None:
+    """One waits for Succeeded, or is told 409."""
+    workspace("mlw-test").batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
+    with pytest.raises(ResourceExistsError, match="takes no deployment now"):
+        workspace("mlw-test").batch_deployments.begin_create_or_update(
+            a_deployment(f"be-{unique}", "deployment-1", registered)
+        )
+
+
+def test_tags_of_a_deployment_can_change(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """Get, change, send again: the same deployment with other tags."""
+    made = deployed("mlw-test", a_deployment(endpoint, "deployment-1", registered))
+    made.tags = {"previous_deployment": ""}
+    assert deployed("mlw-test", made).tags == {"previous_deployment": ""}
+
+
+def test_a_deployment_stuck_in_creating_stays_there(stand_in: StandIn, endpoint: str, registered: str) -> None:
+    """What a deadline is for."""
+    with (
+        stand_in.fault(match={"operation": "deployments.put"}, action="stick"),
+        stand_in.settings(durations={"deployment_create": 0.0}),
+    ):
+        workspace("mlw-test").batch_deployments.begin_create_or_update(
+            a_deployment(endpoint, "deployment-1", registered)
+        )
+        seen = workspace("mlw-test").batch_deployments.get("deployment-1", endpoint)
+    assert seen.provisioning_state == "Creating"

@@ -1,0 +1,39 @@
+"""One stand-in for the whole suite; it and the environment that leads to it are gone with the suite."""
+
+from collections.abc import Iterator
+
+import pytest
+from azure_ml_process import AzureMl, running_azure_ml
+from estates import Estate, FakeEstate, RealEstate
+
+
+@pytest.fixture(scope="package")
+def azure_ml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureMl]:
+    """Azurite and the stand-in, and this process's environment pointed at them."""
+    with pytest.MonkeyPatch.context() as patch, running_azure_ml(tmp_path_factory.mktemp("azure_ml")) as running:
+        for name, value in running.environment().items():
+            patch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="package")
+def real_estate(azure_ml: AzureMl) -> RealEstate:
+    """The real SDK against the stand-in, for what only it can show."""
+    return RealEstate(azure_ml)
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
+def estate(request: pytest.FixtureRequest) -> Estate:
+    """What the contract holds for."""
+    if request.param == "fake":
+        return FakeEstate()
+    real: RealEstate = request.getfixturevalue("real_estate")
+    return real
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "azure_ml" in request.fixturenames:
+        running: AzureMl = request.getfixturevalue("azure_ml")
+        running.clear_faults()

@@ -1,0 +1,256 @@
+"""What only the real SDK gets wrong, and how the adapter keeps it from happening: endpoints, jobs, errors."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from azure_ml_process import AzureMl
+from estates import (
+    RealEstate,
+    ended_job,
+    model_files,
+    settings_for,
+    settled_deployment,
+    settled_endpoint,
+    some_circuit,
+)
+from subjects import DEPLOYMENT, a_spec, deployed, promoted, with_endpoint
+
+from shared.adapters.azure_ml.gateway import AzureMlGateway
+from shared.application.ports import ModelVersion, ProvisioningState
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
+from shared.domain.model import Circuit, Environment
+
+pytestmark = pytest.mark.stack
+
+TEST = Environment.TEST
+PRODUCTION = Environment.PRODUCTION
+
+
+def smoke_name() -> str:
+    return f"smoke-{uuid4().hex}"
+
+
+def test_creating_an_existing_endpoint_sends_no_put(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """A PUT without defaults would clear the live default: none is sent, and the default stays."""
+    subject = deployed(real_estate, PRODUCTION)
+    real_estate.gateway.set_default(PRODUCTION, subject.endpoint, DEPLOYMENT)
+    settled_endpoint(real_estate, PRODUCTION, subject.endpoint)
+    before = azure_ml.last_entry()
+    real_estate.gateway.create_endpoint(PRODUCTION, subject.endpoint, {"anything": "else"})
+    assert [entry for entry in azure_ml.journal(before) if entry["kind"] == "write"] == []
+    assert settled_endpoint(real_estate, PRODUCTION, subject.endpoint).default == DEPLOYMENT
+
+
+@pytest.fixture
+def one_region(azure_ml: AzureMl) -> Iterator[None]:
+    """Test and Production in one region, for the length of a test."""
+    azure_ml.change(workspaces=[{"name": "mlw-test", "region": "westeurope"}])
+    yield
+    azure_ml.change(workspaces=[{"name": "mlw-test", "region": "northeurope"}])
+
+
+@pytest.mark.usefixtures("one_region")
+def test_a_name_that_the_region_has_is_refused_for_good(real_estate: RealEstate) -> None:
+    """The service answers 409, which elsewhere means try again: here another name is needed (D2)."""
+    subject = some_circuit()
+    real_estate.gateway.create_endpoint(TEST, subject.endpoint, {})
+    with pytest.raises(PermanentError, match="already in use"):
+        real_estate.gateway.create_endpoint(PRODUCTION, subject.endpoint, {})
+
+
+def test_settings_of_a_deployment_stand_on_the_wire(real_estate: RealEstate) -> None:
+    """R35 and D3: two instances of four in production, one of two in Test, which stops at the first failed file."""
+    subject = with_endpoint(real_estate, PRODUCTION)
+    real_estate.gateway.create_deployment(PRODUCTION, a_spec(subject, instance_count=2, max_concurrency_per_instance=4))
+    clients = real_estate.gateway._clients
+    live = clients.environment(PRODUCTION).batch_deployments.get(DEPLOYMENT, subject.endpoint)
+    assert (live.resources.instance_count, live.max_concurrency_per_instance, live.mini_batch_size) == (2, 4, 10)
+    assert (live.output_action, live.output_file_name, live.error_threshold) == ("append_row", "predictions.csv", -1)
+    assert live.retry_settings.timeout == 300
+    assert str(live.compute).endswith("/computes/batch-cluster")
+    tested = deployed(real_estate)
+    trial = clients.environment(TEST).batch_deployments.get(DEPLOYMENT, tested.endpoint)
+    assert (trial.resources.instance_count, trial.max_concurrency_per_instance, trial.error_threshold) == (1, 2, 0)
+
+
+def test_a_failed_deployment_says_why(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """The reason stands in the operation only: the process that started it can tell."""
+    subject = with_endpoint(real_estate)
+    azure_ml.fault(match={"operation": "deployments.put"}, action="fail_lro")
+    real_estate.gateway.create_deployment(TEST, a_spec(subject))
+    assert settled_deployment(real_estate, TEST, a_spec(subject)) is ProvisioningState.FAILED
+    found = real_estate.gateway.deployment(TEST, subject.endpoint, DEPLOYMENT)
+    assert found
+    assert "asked for by a fault" in found.failure or subject.endpoint in found.failure
+    elsewhere = AzureMlGateway(settings_for(azure_ml)).deployment(TEST, subject.endpoint, DEPLOYMENT)
+    assert elsewhere
+    assert subject.endpoint in elsewhere.failure
+
+
+def test_an_operation_under_way_is_transient(real_estate: RealEstate) -> None:
+    """A second write meets 409: to be tried again, not to fail the circuit."""
+    subject = promoted(real_estate)
+    real_estate.gateway.create_endpoint(TEST, subject.endpoint, {})
+    with pytest.raises(TransientError):
+        real_estate.gateway.create_deployment(TEST, a_spec(subject))
+
+
+def test_each_job_runs_the_deployment_it_names(real_estate: RealEstate) -> None:
+    """Not the endpoint's default, and not what another thread invokes at the same moment."""
+    subject = deployed(real_estate)
+    real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    real_estate.gateway.set_default(TEST, subject.endpoint, DEPLOYMENT)
+    settled_endpoint(real_estate, TEST, subject.endpoint)
+    names = [DEPLOYMENT, *(f"deployment-20251210-{n}" for n in range(2, 4))]
+    for name in names[1:]:
+        real_estate.gateway.create_deployment(TEST, a_spec(subject, name=name))
+    for name in names[1:]:
+        settled_deployment(real_estate, TEST, a_spec(subject, name=name))
+
+    def start(deployment: str) -> str:
+        return real_estate.gateway.start_smoke_job(
+            endpoint=subject.endpoint, deployment=deployment, circuit=subject.circuit, job_name=smoke_name()
+        ).name
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        jobs = list(pool.map(start, names))
+    for name, job in zip(names, jobs, strict=True):
+        found = real_estate.gateway.smoke_jobs(endpoint=subject.endpoint, deployment=name)
+        assert [one.name for one in found] == [job]
+    for job in jobs:
+        ended_job(real_estate, job)
+
+
+@pytest.mark.parametrize("status", [503, None])
+def test_a_lost_answer_of_invoke_makes_no_second_job(
+    azure_ml: AzureMl, real_estate: RealEstate, status: int | None
+) -> None:
+    """The job was started, the answer was an error or nothing at all: there is one job, and it is found (D14)."""
+    subject = deployed(real_estate)
+    real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    azure_ml.fault(match={"operation": "jobs.invoke"}, action="after_effect", status=status)
+    name = smoke_name()
+    started = real_estate.gateway.start_smoke_job(
+        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+    )
+    assert started.name == name
+    ended_job(real_estate, name)
+    assert len(real_estate.gateway.smoke_jobs(endpoint=subject.endpoint, deployment=DEPLOYMENT)) == 1
+
+
+@pytest.fixture
+def ignored_names(azure_ml: AzureMl) -> Iterator[None]:
+    """A service that names jobs itself, for the length of a test."""
+    azure_ml.change(honour_job_names=False)
+    yield
+    azure_ml.change(honour_job_names=True)
+
+
+@pytest.mark.usefixtures("ignored_names")
+def test_jobs_that_the_service_named_itself_are_found_by_deployment(real_estate: RealEstate) -> None:
+    """Two invocations made two jobs: both are listed, the oldest first, so that one can be kept (D14)."""
+    subject = deployed(real_estate)
+    real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    asked = smoke_name()
+    started = [
+        real_estate.gateway.start_smoke_job(
+            endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=asked
+        ).name
+        for _ in range(2)
+    ]
+    assert asked not in started
+    found = real_estate.gateway.smoke_jobs(endpoint=subject.endpoint, deployment=DEPLOYMENT)
+    assert [job.name for job in found] == started
+    for name in started:
+        ended_job(real_estate, name)
+
+
+def test_a_model_that_raises_leaves_error_lines_with_file_and_number(real_estate: RealEstate) -> None:
+    """Failed, no predictions, and the model's own words quoted from the documented file (R27)."""
+    subject = deployed(real_estate, body='raise ValueError("the flushing step is unknown")')
+    real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    name = smoke_name()
+    real_estate.gateway.start_smoke_job(
+        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+    )
+    assert ended_job(real_estate, name).status == "Failed"
+    output = real_estate.gateway.job_output(name)
+    assert (output.predictions, output.predictions_size) == (None, 0)
+    quoted = [line for line in output.error_lines if "the flushing step is unknown" in line.text]
+    assert any(line.file == "logs/user/error.txt" and line.line > 1 for line in quoted)
+
+
+def test_an_error_that_a_completed_job_only_printed_is_found(real_estate: RealEstate) -> None:
+    """Completed is not enough: the log of the model's process says ERROR, and where (R27)."""
+    subject = deployed(real_estate, body='print("2025-12-10 ERROR sensor 7 has no calibration")')
+    real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    name = smoke_name()
+    real_estate.gateway.start_smoke_job(
+        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+    )
+    assert ended_job(real_estate, name).status == "Completed"
+    lines = real_estate.gateway.job_output(name).error_lines
+    assert [line.text for line in lines] == ["2025-12-10 ERROR sensor 7 has no calibration"]
+    assert lines[0].file.startswith("logs/user/stdout/")
+
+
+def test_warnings_come_from_the_training_jobs_log(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Lines that warn, in order; a job without logs, or no job at all, is "not available" (R10)."""
+    job = f"train-{uuid4().hex[:8]}"
+    with azure_ml.container("mlw-dev", "workspaceartifactstore") as container:
+        log = b"INFO start\nWARNING 3 rows dropped\nUserWarning: few samples\nINFO warned nobody\n"
+        container.upload_blob(f"ExperimentRun/dcid.{job}/user_logs/std_log.txt", log)
+    model = ModelVersion(name="any", version="1", tags={}, job_name=job)
+    assert real_estate.gateway.training_warnings(model) == ("WARNING 3 rows dropped", "UserWarning: few samples")
+    unknown = ModelVersion(name="any", version="1", tags={}, job_name=f"{job}-other")
+    assert real_estate.gateway.training_warnings(unknown) is None
+    assert real_estate.gateway.training_warnings(ModelVersion(name="any", version="1", tags={})) is None
+
+
+def test_a_throttled_call_says_how_long_to_wait(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """After the SDK's few repeats it is transient, with the service's own wish."""
+    azure_ml.fault(match={"operation": "endpoints.get"}, action="status", status=429, retry_after=0.2, count=None)
+    with pytest.raises(TransientError) as caught:
+        real_estate.gateway.endpoint(TEST, some_circuit().endpoint)
+    assert caught.value.retry_after == timedelta(seconds=0.2)
+
+
+def test_a_dropped_connection_is_transient(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """The network is not the model's fault."""
+    azure_ml.fault(match={"operation": "models.versions"}, action="drop", count=None)
+    with pytest.raises(TransientError):
+        real_estate.gateway.dev_models(some_circuit().model)
+
+
+def test_a_write_that_the_identity_may_not_make_is_a_matter_of_configuration(azure_ml: AzureMl) -> None:
+    """Test set to the Dev workspace by mistake: refused with 403, and nothing is tried again."""
+    astray = AzureMlGateway(settings_for(azure_ml, test_workspace="mlw-dev", test_resource_group="rg-mlops-dev"))
+    with pytest.raises(ConfigurationError):
+        astray.create_endpoint(TEST, some_circuit().endpoint, {})
+
+
+def test_a_workspace_or_registry_that_does_not_exist_is_a_matter_of_configuration(azure_ml: AzureMl) -> None:
+    """Not "no models" and not "no endpoint": the setting is wrong, and its name is said."""
+    with pytest.raises(ConfigurationError, match="mlw-nowhere"):
+        AzureMlGateway(settings_for(azure_ml, test_workspace="mlw-nowhere")).region(TEST)
+    with pytest.raises(ConfigurationError):
+        AzureMlGateway(settings_for(azure_ml, dev_workspace="mlw-nowhere")).dev_models("any-model")
+    with pytest.raises(ConfigurationError, match="REGISTRY_NAME"):
+        AzureMlGateway(settings_for(azure_ml, registry_name="mlr-nowhere")).registry_model("any-model", "1")
+
+
+def test_a_missing_cluster_is_said_in_words(azure_ml: AzureMl) -> None:
+    """Inspection asks before gate 1, diagnosis prints it."""
+    astray = AzureMlGateway(settings_for(azure_ml, compute_name="no-such-cluster"))
+    assert not astray.compute_exists(TEST)
+    assert astray.compute_state(TEST) == "mlw-test has no compute no-such-cluster"
+
+
+def test_a_circuit_id_as_written_is_part_of_the_path(real_estate: RealEstate) -> None:
+    """Upper case stays upper case in the test data's path (R23)."""
+    circuit = Circuit(plant_id=f"Plant{uuid4().hex[:6]}", circuit_id="cIrCuIt01")
+    real_estate.add_test_data(circuit, {"test_input.csv": model_files()["data.txt"]})
+    assert list(real_estate.gateway.smoke_input(circuit)) == ["test_input.csv"]

@@ -1,0 +1,177 @@
+"""Promotion with the real SDK: by both ways, through faults, crashes and competition."""
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from azure_ml_process import AzureMl
+from estates import RealEstate, model_files, settings_for
+from subjects import VERSION, in_dev, promoted, tags_of
+
+from shared.adapters.azure_ml.blobs import BlobFolder, content_hash
+from shared.adapters.azure_ml.gateway import AzureMlGateway
+from shared.adapters.azure_ml.promotion import TemporarySpace
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's temporary files go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def versions_in_registry(estate: RealEstate, model: str) -> list[str]:
+    return [str(one.version) for one in estate.gateway._clients.registry().models.list(name=model)]
+
+
+def test_a_model_that_does_not_fit_is_shared_with_exactly_the_tags(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Server-side sharing brings Dev's tags along; what counts in the end are the seven, and the same content."""
+    subject = in_dev(real_estate)
+    cramped = AzureMlGateway(settings_for(azure_ml), space=TemporarySpace(lambda: 0))
+    tags = tags_of(subject)
+    done = cramped.promote(name=subject.model, source_version="3", version=VERSION, tags=tags, mode="auto")
+    assert done.mode == "share"
+    assert dict(done.version.tags) == tags
+    assert done.content_hash == real_estate.gateway.dev_content_hash(subject.model, "3")
+    assert done.version.properties["source_version"] == "3"
+    again = cramped.promote(name=subject.model, source_version="3", version=VERSION, tags=tags, mode="auto")
+    assert again == done
+
+
+def test_a_copy_that_does_not_fit_names_the_setting(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Asked for by name, `copy` is not quietly replaced."""
+    subject = in_dev(real_estate)
+    cramped = AzureMlGateway(settings_for(azure_ml), space=TemporarySpace(lambda: 0))
+    with pytest.raises(PermanentError, match="PROMOTION_MODE"):
+        cramped.promote(name=subject.model, source_version="3", version=VERSION, tags=tags_of(subject), mode="copy")
+    assert real_estate.gateway.registry_model(subject.model, VERSION) is None
+
+
+def test_temporary_files_are_gone_after_success_and_after_failure(
+    azure_ml: AzureMl, real_estate: RealEstate, temporary_files: Path
+) -> None:
+    """Flex has 0.8 GB of temporary storage for everybody: nothing of a model may stay in it."""
+    promoted(real_estate)
+    assert list(temporary_files.iterdir()) == []
+    subject = in_dev(real_estate)
+    azure_ml.fault(
+        match={"operation": "blob.put", "path_regex": "^mlrsharedstorage"}, action="status", status=403, count=None
+    )
+    with pytest.raises(ConfigurationError):
+        real_estate.gateway.promote(
+            name=subject.model, source_version="3", version=VERSION, tags=tags_of(subject), mode="copy"
+        )
+    assert list(temporary_files.iterdir()) == []
+
+
+def test_a_lost_answer_of_the_registry_is_settled_by_reading_again(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """The version was made, the connection broke: promotion finds it, or says transient and finds it next time."""
+    subject = in_dev(real_estate)
+    tags = tags_of(subject)
+    azure_ml.fault(match={"operation": "registry.models.put"}, action="after_effect")
+
+    def attempt() -> str:
+        try:
+            return real_estate.gateway.promote(
+                name=subject.model, source_version="3", version=VERSION, tags=tags, mode="copy"
+            ).content_hash
+        except TransientError:
+            return ""
+
+    digest = attempt() or attempt()
+    assert digest == real_estate.gateway.dev_content_hash(subject.model, "3")
+    assert versions_in_registry(real_estate, subject.model) == [VERSION]
+
+
+def test_a_crash_in_the_middle_of_an_upload_does_not_spoil_the_next_attempt(
+    azure_ml: AzureMl, real_estate: RealEstate
+) -> None:
+    """Half the files lie in the place that the Registry gives out for this version; the next attempt still works."""
+    subject = in_dev(real_estate)
+    azure_ml.fault(
+        match={"operation": "blob.put", "path_regex": "^mlrsharedstorage.*data.txt"}, action="status", status=403
+    )
+    promote = {
+        "name": subject.model,
+        "source_version": "3",
+        "version": VERSION,
+        "tags": tags_of(subject),
+        "mode": "copy",
+    }
+    with pytest.raises(ConfigurationError):
+        real_estate.gateway.promote(**promote)  # type: ignore[arg-type]  # one call, made twice
+    done = real_estate.gateway.promote(**promote)  # type: ignore[arg-type]  # one call, made twice
+    assert done.content_hash == real_estate.gateway.dev_content_hash(subject.model, "3")
+
+
+def test_a_version_without_its_tags_gets_them(real_estate: RealEstate) -> None:
+    """A crash between the two writes of `share` leaves content without tags: the next attempt completes it."""
+    subject = in_dev(real_estate)
+    gateway = real_estate.gateway
+    with tempfile.TemporaryDirectory() as directory:
+        for path, content in model_files().items():
+            target = Path(directory) / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content)
+        from shared.adapters.azure_ml import sdk
+
+        model = sdk.new_model(
+            name=subject.model, version=VERSION, path=directory, tags={"validated": "true"}, properties={}
+        )
+        gateway._clients.registry().models.create_or_update(model)
+    tags = tags_of(subject)
+    done = gateway.promote(name=subject.model, source_version="3", version=VERSION, tags=tags, mode="copy")
+    assert dict(done.version.tags) == tags
+    assert done.version.properties["content_hash"] == done.content_hash
+
+
+def test_two_promotions_of_one_version_at_once_both_succeed(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """A redelivered message meets the first one at work: one version, the right content, no error."""
+    subject = in_dev(real_estate)
+    tags = tags_of(subject)
+
+    def attempt(_: int) -> str:
+        gateway = AzureMlGateway(settings_for(azure_ml))
+        for _again in range(5):
+            try:
+                return gateway.promote(
+                    name=subject.model, source_version="3", version=VERSION, tags=tags, mode="copy"
+                ).content_hash
+            except TransientError:
+                continue
+        return "never"
+
+    with ThreadPoolExecutor(2) as pool:
+        digests = set(pool.map(attempt, range(2)))
+    assert digests == {real_estate.gateway.dev_content_hash(subject.model, "3")}
+    assert versions_in_registry(real_estate, subject.model) == [VERSION]
+
+
+def test_promotion_writes_nothing_to_dev(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Dev is only ever read (R5)."""
+    subject = in_dev(real_estate)
+    before = azure_ml.last_entry()
+    real_estate.gateway.promote(
+        name=subject.model, source_version="3", version=VERSION, tags=tags_of(subject), mode="copy"
+    )
+    kinds = {entry["kind"] for entry in azure_ml.journal(before) if entry["scope"] == "mlw-dev"}
+    assert kinds <= {"read", "blob-read"}
+
+
+def test_files_uploaded_in_blocks_have_the_same_hash_as_files_uploaded_at_once(azure_ml: AzureMl) -> None:
+    """The storage keeps no MD5 for the former: the hash must not depend on how a file came there."""
+    content = b"weights " * 5000
+    with azure_ml.container("mlw-dev", "workspaceblobstore") as container:
+        container.upload_blob("hashing/whole/model.bin", content, overwrite=True)
+        blob = container.get_blob_client("hashing/blocks/model.bin")
+        blob.stage_block("0001", content[:20000])
+        blob.stage_block("0002", content[20000:])
+        blob.commit_block_list(["0001", "0002"])
+        container.upload_blob("hashing/blocks-and-more/model.bin", content, overwrite=True)
+        whole, blocks = BlobFolder(container, "hashing/whole"), BlobFolder(container, "hashing/blocks/")
+        assert [file.md5 for file in blocks.files()] == [""]
+        assert content_hash(blocks.identified(blocks.files())) == content_hash(whole.identified(whole.files()))

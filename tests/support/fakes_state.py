@@ -1,0 +1,388 @@
+"""State, evidence and messages in memory: the ports' rules by hand, sharing nothing with the adapters.
+
+Every fake counts its requests by name and calls `on_request` first, where a test may let the service break.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from shared.application.ports import (
+    ActiveRelease,
+    Change,
+    HistoryLine,
+    Insert,
+    ReleaseRow,
+    Sendable,
+    Versioned,
+)
+from shared.domain.errors import ConflictError
+from shared.domain.model import (
+    Circuit,
+    CircuitPhase,
+    CircuitRun,
+    EndpointLock,
+    Environment,
+    Gate,
+    GateName,
+    HistoryEntry,
+    LedgerEntry,
+    Notice,
+    Release,
+    Round,
+    Slot,
+)
+from shared.domain.rows import RELEASE_KEY, gate_key, row_key, run_key
+
+MOST_CHANGES = 100
+LONGEST_HISTORY = 24_000
+
+
+def nothing(_request: str) -> None:
+    """What happens before a request, unless a test says otherwise."""
+
+
+@dataclass
+class Service:
+    """What all fakes have in common: one lock, counted requests, ETags that never come again."""
+
+    on_request: Callable[[str], None] = nothing
+    requests: Counter[str] = field(default_factory=Counter)
+    lock_: RLock = field(default_factory=RLock)
+    _last_etag: int = 0
+
+    def asked(self, request: str) -> None:
+        with self.lock_:
+            self.requests[request] += 1
+        self.on_request(request)
+
+    def new_etag(self) -> str:
+        self._last_etag += 1
+        return f'W/"{self._last_etag}"'
+
+
+def cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def as_read_back(row: Any) -> Any:
+    """A row as the real store would give it back: long texts cut, evidence as JSON knows it."""
+    changes: dict[str, object] = {}
+    if getattr(row, "hist", ()):
+        changes["hist"] = tuple(replace(entry, why=cut(entry.why, 500)) for entry in row.hist)
+    if getattr(row, "error", ""):
+        changes["error"] = cut(row.error, 2_000)
+    if getattr(row, "evidence", None):
+        changes["evidence"] = _json_like(row.evidence)
+    return replace(row, **changes) if changes else row
+
+
+def _json_like(value: object) -> object:
+    match value:
+        case Mapping():
+            return {str(key): _json_like(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_json_like(inner) for inner in value]
+        case _:
+            return value
+
+
+# ---------------------------------------------------------------------------------------------- releases
+
+
+@dataclass
+class FakeReleaseStore(Service):
+    """`ReleaseStore`: a dictionary of rows per release."""
+
+    rows: dict[str, dict[str, Versioned[Any]]] = field(default_factory=lambda: defaultdict(dict))
+    listed: dict[str, ActiveRelease] = field(default_factory=dict)
+    index: dict[str, tuple[int, str]] = field(default_factory=dict)
+    moved: dict[tuple[str, str], list[HistoryEntry]] = field(default_factory=lambda: defaultdict(list))
+
+    def begin(self, release: Release) -> None:
+        self.asked("begin")
+        with self.lock_:
+            stored = self.rows[release.release_id].get(RELEASE_KEY)
+            known = stored.row if stored else self.listed.get(release.release_id)
+            if known is not None and known.manifest_sha256 != release.manifest_sha256:
+                raise ConflictError(f"{release.release_id} exists with other content")
+            if stored is None:
+                self.listed[release.release_id] = _listed(release)
+                self._put(release)
+            day = int(f"{release.created_at:%Y%m%d}")
+            self.index[release.release_id] = (-(release.seq or day * 1_000_000 + 999_999), release.release_id)
+
+    def finish(self, release: Release) -> None:
+        self.asked("finish")
+        with self.lock_:
+            listed = self.listed.get(release.release_id)
+            if listed is not None and listed.gen <= release.gen:
+                del self.listed[release.release_id]
+
+    def reactivate(self, release: Release) -> None:
+        self.asked("reactivate")
+        with self.lock_:
+            self.listed[release.release_id] = _listed(release)
+
+    def release(self, release_id: str) -> Versioned[Release] | None:
+        self.asked("release")
+        return self._get(release_id, RELEASE_KEY)
+
+    def notice(self, release_id: str, row_key: str) -> Versioned[Notice] | None:
+        self.asked("notice")
+        return self._get(release_id, row_key)
+
+    def release_and_run(
+        self, release_id: str, circuit: Circuit
+    ) -> tuple[Versioned[Release], Versioned[CircuitRun]] | None:
+        self.asked("release_and_run")
+        with self.lock_:
+            release, run = self._get(release_id, RELEASE_KEY), self._get(release_id, run_key(circuit))
+        return None if release is None or run is None else (release, run)
+
+    def release_and_gate(
+        self, release_id: str, gate: GateName
+    ) -> tuple[Versioned[Release], Versioned[Gate] | None] | None:
+        self.asked("release_and_gate")
+        with self.lock_:
+            release = self._get(release_id, RELEASE_KEY)
+            return None if release is None else (release, self._get(release_id, gate_key(gate)))
+
+    def runs(self, release_id: str, *, after: str = "", limit: int | None = None) -> Sequence[Versioned[CircuitRun]]:
+        self.asked("runs")
+        return [run for run in self._of(CircuitRun, release_id) if run_key(run.row.circuit) > after][:limit]
+
+    def gates(self, release_id: str) -> Sequence[Versioned[Gate]]:
+        self.asked("gates")
+        return self._of(Gate, release_id)
+
+    def notices(self, release_id: str) -> Sequence[Versioned[Notice]]:
+        self.asked("notices")
+        return self._of(Notice, release_id)
+
+    def commit(self, *changes: Change) -> Sequence[str]:
+        self.asked("commit")
+        if len(changes) > MOST_CHANGES:
+            raise ValueError(f"{len(changes)} changes at once; {MOST_CHANGES} are possible")
+        with self.lock_:
+            for change in changes:
+                self._check(change)
+            return [self._put(change.row) for change in changes]
+
+    def _check(self, change: Change) -> None:
+        stored = self._get(change.row.release_id, row_key(change.row))
+        if isinstance(change, Insert):
+            fits = stored is None
+        else:
+            fits = stored is not None and stored.etag == change.etag
+        if not fits:
+            raise ConflictError(f"{row_key(change.row)} of {change.row.release_id} is not as it was read")
+
+    def any_pending(self, release_id: str, round_: Round) -> bool:
+        self.asked("any_pending")
+        return any(run.row.todo is round_ for run in self._of(CircuitRun, release_id))
+
+    def any_in(self, release_id: str, phases: frozenset[CircuitPhase]) -> bool:
+        self.asked("any_in")
+        return any(run.row.phase in phases for run in self._of(CircuitRun, release_id))
+
+    def predecessors_pending(self, release_id: str) -> bool:
+        self.asked("predecessors_pending")
+        unswitched = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
+        runs = self._of(CircuitRun, release_id)
+        return any(run.row.previous_deployment and run.row.phase in unswitched for run in runs)
+
+    def first_in(self, release_id: str, phase: CircuitPhase) -> Versioned[CircuitRun] | None:
+        self.asked("first_in")
+        return next((run for run in self._of(CircuitRun, release_id) if run.row.phase is phase), None)
+
+    def overdue(self, release_id: str, now: datetime) -> Sequence[Versioned[ReleaseRow]]:
+        self.asked("overdue")
+        rows = self._of((Release, CircuitRun, Notice), release_id)
+        return [stored for stored in rows if stored.row.due_at is not None and stored.row.due_at <= now]
+
+    def history(self, release_id: str) -> Sequence[HistoryLine]:
+        self.asked("history")
+        lines: list[HistoryLine] = []
+        with self.lock_:
+            for key, stored in self.rows[release_id].items():
+                entries = [*self.moved[release_id, key], *getattr(stored.row, "hist", ())]
+                lines += [HistoryLine(row_key=key, entry=entry) for entry in entries]
+        return sorted(lines, key=lambda line: line.entry.at)
+
+    def active_release_ids(self) -> Sequence[str]:
+        self.asked("active_release_ids")
+        with self.lock_:
+            return sorted(self.listed)
+
+    def intake(self, release_id: str) -> ActiveRelease | None:
+        self.asked("intake")
+        return self.listed.get(release_id)
+
+    def recent(self, *, limit: int, cursor: str = "") -> tuple[Sequence[Release], str]:
+        self.asked("recent")
+        with self.lock_:
+            order = sorted(self.index.values())
+            start = int(cursor or 0)
+            page = [self.rows[release_id][RELEASE_KEY].row for _, release_id in order[start : start + limit]]
+            return page, str(start + limit) if len(order) > start + limit else ""
+
+    def _get(self, release_id: str, key: str) -> Versioned[Any] | None:
+        with self.lock_:
+            return self.rows[release_id].get(key)
+
+    def _of(self, kind: type | tuple[type, ...], release_id: str) -> list[Versioned[Any]]:
+        with self.lock_:
+            rows = self.rows[release_id]
+            return [rows[key] for key in sorted(rows) if isinstance(rows[key].row, kind)]
+
+    def _put(self, row: ReleaseRow) -> str:
+        kept = as_read_back(row)
+        hist = getattr(kept, "hist", ())
+        if sum(len(repr(entry)) for entry in hist) > LONGEST_HISTORY:
+            half = len(hist) // 2
+            self.moved[row.release_id, row_key(row)] += hist[:half]
+            kept = replace(kept, hist=hist[half:])
+        etag = self.new_etag()
+        self.rows[row.release_id][row_key(row)] = Versioned(row=kept, etag=etag)
+        return etag
+
+
+def _listed(release: Release) -> ActiveRelease:
+    return ActiveRelease(
+        release_id=release.release_id,
+        artifact_path=release.artifact_path,
+        manifest_blob=release.manifest_blob,
+        manifest_sha256=release.manifest_sha256,
+        build_id=release.build_id,
+        gen=release.gen,
+    )
+
+
+# ----------------------------------------------------------------------------------- endpoints and slots
+
+
+@dataclass
+class FakeEndpointStore(Service):
+    """`EndpointStore`."""
+
+    locks: dict[tuple[Environment, Circuit], Versioned[EndpointLock]] = field(default_factory=dict)
+    ledgers: dict[tuple[Environment, Circuit], list[LedgerEntry]] = field(default_factory=lambda: defaultdict(list))
+
+    def lock(self, environment: Environment, circuit: Circuit) -> Versioned[EndpointLock] | None:
+        self.asked("lock")
+        with self.lock_:
+            return self.locks.get((environment, circuit))
+
+    def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
+        self.asked("write_lock")
+        place = (lock.environment, lock.circuit)
+        with self.lock_:
+            stored = self.locks.get(place)
+            if (stored.etag if stored else None) != etag:
+                raise ConflictError(f"the lock of {lock.circuit} is not as it was read")
+            if ledger is not None and any(entry.fence == ledger.fence for entry in self.ledgers[place]):
+                raise ConflictError(f"the ledger of {lock.circuit} has an entry {ledger.fence}")
+            self.locks[place] = Versioned(row=lock, etag=self.new_etag())
+            if ledger is not None:
+                self.ledgers[place].append(ledger)
+            return self.locks[place].etag
+
+    def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
+        self.asked("ledger")
+        with self.lock_:
+            return sorted(self.ledgers[environment, circuit], key=lambda entry: -entry.fence)
+
+
+@dataclass
+class FakeSlotStore(Service):
+    """`SlotStore`."""
+
+    known: dict[int, Versioned[Slot]] = field(default_factory=dict)
+
+    def slots(self, count: int) -> Sequence[Versioned[Slot]]:
+        self.asked("slots")
+        with self.lock_:
+            for number in range(count):
+                if number not in self.known:
+                    self.known[number] = Versioned(row=Slot(number=number), etag=self.new_etag())
+            return [self.known[number] for number in range(count)]
+
+    def write_slot(self, slot: Slot, etag: str) -> None:
+        self.asked("write_slot")
+        with self.lock_:
+            if self.known[slot.number].etag != etag:
+                raise ConflictError(f"slot {slot.number} is not as it was read")
+            self.known[slot.number] = Versioned(row=slot, etag=self.new_etag())
+
+
+# --------------------------------------------------------------------------------- evidence and messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedArtifact:
+    content: bytes
+    at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class FakeEvidenceStore(Service):
+    """`EvidenceStore`; `upload` is what a build does."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    artifacts: dict[str, UploadedArtifact] = field(default_factory=dict)
+
+    def upload(self, path: str, content: bytes, *, at: datetime, metadata: Mapping[str, str] | None = None) -> None:
+        self.artifacts[path] = UploadedArtifact(content=content, at=at, metadata=metadata or {})
+
+    def put(self, path: str, content: bytes) -> None:
+        self.asked("put")
+        with self.lock_:
+            if self.blobs.setdefault(path, content) != content:
+                raise ConflictError(f"{path} holds other content")
+
+    def get(self, path: str) -> bytes | None:
+        self.asked("get")
+        return self.blobs.get(path)
+
+    def artifact(self, path: str) -> bytes | None:
+        self.asked("artifact")
+        found = self.artifacts.get(path)
+        return None if found is None else found.content[: 10 * 1024 * 1024 + 1]
+
+    def artifact_metadata(self, path: str) -> Mapping[str, str]:
+        self.asked("artifact_metadata")
+        found = self.artifacts.get(path)
+        return {} if found is None else found.metadata
+
+    def artifact_paths(self, since: datetime) -> Sequence[str]:
+        self.asked("artifact_paths")
+        return [
+            path
+            for path, artifact in sorted(self.artifacts.items())
+            if path.split("/")[-1] == "changed_circuits.json" and artifact.at >= since
+        ]
+
+
+@dataclass
+class FakeMessageBus(Service):
+    """`MessageBus`: a list of what was sent, oldest first. Tests take commands off it and hand them on."""
+
+    sent: list[Sendable] = field(default_factory=list)
+    waiting: list[Sendable] = field(default_factory=list)
+
+    def send(self, commands: Sequence[Sendable]) -> None:
+        self.asked("send")
+        with self.lock_:
+            self.sent += commands
+            self.waiting += commands
+
+    def take(self) -> list[Sendable]:
+        """Everything not taken yet, whatever its delay."""
+        with self.lock_:
+            taken, self.waiting = self.waiting, []
+            return taken

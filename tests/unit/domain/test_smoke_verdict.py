@@ -1,0 +1,299 @@
+"""Unit: the document's validation table, row by row (R25-R29), and how predictions and signatures are read."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.domain.predictions import read_predictions
+from shared.domain.signature import Column, output_columns
+from shared.domain.smoke_verdict import (
+    JobVerdict,
+    OutputVerdict,
+    SchemaDifference,
+    compare_schema,
+    judge_job,
+    judge_output,
+)
+
+START = datetime(2025, 12, 10, 9, 0, tzinfo=UTC)
+LIMIT = START + timedelta(minutes=15)
+GOOD = b"row,prediction,file\n0,1.5,test_input.csv\n1,2.5,test_input.csv\n2,3.5,test_input.csv\n"
+MLMODEL = b"""artifact_path: model
+flavors:
+  python_function:
+    loader_module: mlflow.sklearn
+signature:
+  inputs: '[{"type": "double", "name": "flow", "required": true}, {"type": "double",
+    "name": "temperature", "required": true}]'
+  outputs: '[{"type": "double", "name": "prediction", "required": true}]'
+  params: null
+utc_time_created: '2025-11-02 10:00:00.000000'
+"""
+
+
+def judged_job(status: str, *, ended: timedelta | None, looked: timedelta) -> JobVerdict:
+    return judge_job(
+        status=status,
+        terminal=status in {"Completed", "Failed", "Canceled"},
+        ended_at=None if ended is None else START + ended,
+        now=START + looked,
+        limit=LIMIT,
+    )
+
+
+def judged(
+    predictions: bytes | None = GOOD, *, errors: tuple[str, ...] = (), mlmodel: bytes | None = None
+) -> OutputVerdict:
+    return judge_output(
+        error_lines=errors, predictions=predictions, predictions_size=len(predictions or b""), mlmodel=mlmodel
+    )
+
+
+# ---------------------------------------------------------------------------------------- status and time
+
+ALMOST, FULL = timedelta(minutes=14, seconds=59), timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "looked", "verdict"),
+    [
+        ("Completed", ALMOST, ALMOST, JobVerdict.COMPLETED),
+        ("Completed", ALMOST, FULL, JobVerdict.COMPLETED),
+        ("Completed", timedelta(minutes=3), timedelta(minutes=20), JobVerdict.COMPLETED),
+        ("Completed", FULL, FULL, JobVerdict.TIMED_OUT),
+        ("Completed", None, FULL, JobVerdict.TIMED_OUT),
+        ("Completed", None, ALMOST, JobVerdict.COMPLETED),
+        ("Running", None, ALMOST, JobVerdict.RUNNING),
+        ("Running", None, FULL, JobVerdict.TIMED_OUT),
+        ("Queued", None, FULL, JobVerdict.TIMED_OUT),
+        ("NotResponding", None, ALMOST, JobVerdict.RUNNING),
+        ("Paused", None, ALMOST, JobVerdict.RUNNING),
+        ("CancelRequested", None, FULL, JobVerdict.TIMED_OUT),
+        ("Finalizing", None, ALMOST, JobVerdict.RUNNING),
+        ("Failed", ALMOST, ALMOST, JobVerdict.ENDED_BADLY),
+        ("Canceled", ALMOST, ALMOST, JobVerdict.ENDED_BADLY),
+        ("Canceled", FULL, FULL, JobVerdict.TIMED_OUT),
+    ],
+)
+def test_a_job_is_judged_by_its_own_end_and_only_then_by_the_clock(
+    status: str, ended: timedelta | None, looked: timedelta, verdict: JobVerdict
+) -> None:
+    """R25, R26, D8: 14:59 passes and 15:00 does not; Completed at minute 3 passes although looked at in minute 20."""
+    assert judged_job(status, ended=ended, looked=looked) is verdict
+
+
+# ------------------------------------------------------------------------------------------------ output
+
+
+def test_good_output_passes_without_a_warning() -> None:
+    """The green case of the table."""
+    verdict = judged(mlmodel=MLMODEL)
+
+    assert verdict == OutputVerdict(rows=3)
+
+
+def test_any_error_in_the_logs_fails_and_is_quoted_with_file_and_line() -> None:
+    """R27, even though the output is good."""
+    verdict = judged(errors=("logs/user/error.txt:3: ValueError: no column flow",))
+
+    assert verdict.failures == ("1 error in the logs: logs/user/error.txt:3: ValueError: no column flow",)
+
+
+def test_many_errors_are_counted_and_the_first_ones_quoted() -> None:
+    """A failure's message stays readable."""
+    verdict = judged(errors=tuple(f"logs/user/error.txt:{n}: bad" for n in range(1, 9)))
+
+    assert verdict.failures[0].startswith("8 errors in the logs")
+    assert verdict.failures[0].endswith("(and 3 more)")
+
+
+@pytest.mark.parametrize(
+    ("predictions", "said"),
+    [
+        (None, "no predictions.csv"),
+        (b"", "holds no rows"),
+        (b"\n\n", "holds no rows"),
+        (b"row,prediction,file\n", "holds no rows"),
+    ],
+)
+def test_missing_or_empty_output_fails(predictions: bytes | None, said: str) -> None:
+    """R28."""
+    verdict = judged(predictions)
+
+    assert len(verdict.failures) == 1
+    assert said in verdict.failures[0]
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        b"row,prediction,status\n0,1.5,succeeded\n1,,failed\n",
+        b"row,prediction,status\n0,1.5,Succeeded\n1,,FAILED\n",
+        b"0,1.5,test_input.csv\n1,status=failed,test_input.csv\n",
+        b"['test_input.csv', 1.5]\n['test_input.csv', 'failed']\n",
+        b"row,prediction\n0,1.5\n1,\"{'status': 'failed'}\"\n",
+    ],
+)
+def test_a_completed_job_with_failed_rows_fails(predictions: bytes) -> None:
+    """Known failure 8, in each form the file may have."""
+    verdict = judged(predictions)
+
+    assert verdict.failures == ("1 of 2 rows in predictions.csv have status failed (rows 2)",)
+
+
+def test_all_failures_are_told_at_once() -> None:
+    """Whoever investigates sees the whole picture."""
+    verdict = judged(b"row,status\n0,failed\n", errors=("logs/user/error.txt:1: bad",))
+
+    assert len(verdict.failures) == 2
+
+
+def test_the_broken_last_line_of_a_partly_read_file_is_not_judged() -> None:
+    """Only the first MiB is read; that is said, and no row is invented."""
+    verdict = judge_output(error_lines=(), predictions=GOOD + b"3,fai", predictions_size=5_000_000, mlmodel=None)
+
+    assert verdict.rows == 3
+    assert verdict.failures == ()
+    assert "first 3 rows" in verdict.warnings[0]
+
+
+# ---------------------------------------------------------------------------------------------- warnings
+
+
+@pytest.mark.parametrize("hole", [b"nan", b"NaN", b"", b"inf", b"None"])
+def test_predictions_that_are_none_only_warn(hole: bytes) -> None:
+    """A person decides at gate 2."""
+    verdict = judged(b"row,prediction\n0,1.5\n1," + hole + b"\n")
+
+    assert verdict.failures == ()
+    assert verdict.warnings == ("column prediction: 1 of 2 values are empty, NaN or infinite",)
+
+
+def test_constant_predictions_warn() -> None:
+    """A model that answers the same to everything deserves a look."""
+    verdict = judged(b"row,prediction\n0,4.2\n1,4.2\n2,4.2\n")
+
+    assert verdict.warnings == ("column prediction: all 3 values are equal (4.2)",)
+
+
+def test_two_equal_predictions_are_no_reason_to_warn() -> None:
+    """They may be chance."""
+    assert judged(b"row,prediction\n0,4.2\n1,4.2\n").warnings == ()
+
+
+# ------------------------------------------------------------------------------------------------ schema
+
+
+def test_a_schema_mismatch_never_fails() -> None:
+    """R29: shown at gate 2."""
+    verdict = judged(b"row,prediction\n0,high\n1,low\n", mlmodel=MLMODEL)
+
+    assert verdict.failures == ()
+    assert verdict.schema.changed == ("prediction: double expected, string found",)
+
+
+def test_missing_extra_and_changed_columns_are_told_apart() -> None:
+    """By name, where the file names its columns."""
+    expected = (Column(name="flow", type="double"), Column(name="alarms", type="long"), Column(name="p", type="double"))
+    table = read_predictions(b"row,flow,alarms,humidity,file\n0,1.5,0.5,3,test_input.csv\n")
+
+    assert compare_schema(expected, table) == SchemaDifference(
+        missing=("p",), extra=("humidity",), changed=("alarms: long expected, double found",)
+    )
+
+
+def test_a_lone_output_may_have_any_name() -> None:
+    """The batch driver names it, whatever the signature says."""
+    table = read_predictions(b"row,prediction,file\n0,1.5,test_input.csv\n")
+
+    assert compare_schema([Column(name="heat", type="double")], table) == SchemaDifference()
+
+
+def test_without_a_header_columns_are_compared_by_place() -> None:
+    """The service writes files without one, too."""
+    table = read_predictions(b"0,1.5,low,test_input.csv\n1,2.5,high,test_input.csv\n")
+
+    assert compare_schema([Column(name="a", type="double"), Column(name="b", type="long")], table).changed == (
+        "b: long expected, string found",
+    )
+    assert compare_schema([Column(name="a", type="double")] * 3, table).changed == ("2 columns instead of 3",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "changed"),
+    [
+        ("double", b"3", False),
+        ("float64", b"3.5", False),
+        ("long", b"3.0", False),
+        ("integer", b"3.5", True),
+        ("float", b"low", True),
+        ("string", b"3", False),
+        ("boolean", b"True", False),
+    ],
+)
+def test_a_type_has_changed_only_if_the_values_can_not_be_of_it(kind: str, value: bytes, *, changed: bool) -> None:
+    """Text says little of types: no false alarms."""
+    table = read_predictions(b"row,prediction\n0," + value + b"\n")
+
+    assert bool(compare_schema([Column(name="", type=kind)], table).changed) is changed
+
+
+# ------------------------------------------------------------------------------------------------ parsing
+
+
+def test_a_signature_is_read_from_an_mlmodel_file() -> None:
+    """JSON inside YAML, quoted, folded over lines."""
+    folded = MLMODEL.replace(b"outputs:", b"extra:").replace(b"  inputs:", b"  outputs:")
+
+    assert output_columns(MLMODEL) == (Column(name="prediction", type="double"),)
+    assert output_columns(folded) == (Column(name="flow", type="double"), Column(name="temperature", type="double"))
+
+
+def test_a_tensor_output_has_a_type_and_no_name() -> None:
+    """What scikit-learn models return."""
+    text = b'signature:\n  outputs: \'[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]\'\n'
+
+    assert output_columns(text) == (Column(name="", type="float64"),)
+
+
+@pytest.mark.parametrize(
+    "mlmodel",
+    [
+        b"",
+        b"artifact_path: model\n",
+        b"signature:\n  inputs: '[]'\n  outputs: null\n",
+        b"signature:\n  outputs: '[broken'\n",
+        b"signature:\n  outputs: '{}'\n",
+        b"signature:\n  inputs: '[]'\nother:\n  outputs: '[{\"type\": \"double\"}]'\n",
+        b"\xff\xfe",
+    ],
+)
+def test_a_model_without_a_readable_signature_has_no_schema(mlmodel: bytes) -> None:
+    """Nothing to compare is no mismatch."""
+    assert output_columns(mlmodel) is None
+    assert judged(mlmodel=mlmodel).schema == SchemaDifference()
+
+
+def test_a_double_quoted_signature_is_read_too() -> None:
+    """YAML writers choose either quote."""
+    assert output_columns(b'signature:\n  outputs: "[{\\"type\\": \\"long\\", \\"name\\": \\"n\\"}]"\n') == (
+        Column(name="n", type="long"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        (b"row,prediction,file\n0,1.5,test_input.csv\n", ("1.5",)),
+        (b"\xef\xbb\xbfrow,prediction\r\n0,1.5\r\n", ("1.5",)),
+        (b"0,1.5,test_input.csv\n", ("1.5",)),
+        (b"test_input.csv,1.5\n", ("1.5",)),
+        (b"test_input.csv 1.5\n", ("1.5",)),
+        (b"['test_input.csv', 1.5]\n", ("1.5",)),
+        (b"['test_input.csv', nan]\n", ("nan",)),
+        (b"1.5\n2.5\n", ("1.5", "2.5")),
+    ],
+)
+def test_predictions_are_found_in_every_form_the_service_writes(content: bytes, values: tuple[str, ...]) -> None:
+    """With a header or not, commas or blanks, or one Python list per line."""
+    assert [column for _, column in read_predictions(content).outputs()] == [values]

@@ -1,0 +1,311 @@
+"""What stands on the pages, and what never can."""
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+
+import pytest
+
+from shared.application.evidence import canonical_json
+from shared.application.views import ApprovalState, ReleasesView, ReleaseView
+from shared.domain.model import Channel, Circuit, GateName, GateState, Moment, Notice, NoticeState, ReleasePhase
+from shared.pages import (
+    APPROVAL_STATUS,
+    HEADERS,
+    STYLESHEET,
+    render_approval,
+    render_error,
+    render_release,
+    render_releases,
+)
+from shared.pages.formats import age, duration, number, time_left
+from tests.support.release_samples import APPROVER, NOW, a_gate, a_release, a_run, failed_runs, three_runs
+from tests.support.sample_pages import DECISION, an_approval, many_runs, sample_mails, sample_pages
+
+HOSTILE = "<script>alert(1)</script>{{ 7 * 7 }}{% raw %}\"'><img src=x onerror=alert(1)>"
+
+
+class Outline(HTMLParser):
+    """Elements, their attributes and all visible text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, Mapping[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def fields(self) -> dict[str, Mapping[str, str | None]]:
+        """Form fields by their names."""
+        return {
+            attrs["name"] or "": attrs
+            for tag, attrs in self.elements
+            if tag in {"input", "textarea"} and "name" in attrs
+        }
+
+
+def text_of(html: str) -> str:
+    return Outline(html).text
+
+
+def test_the_headers_are_the_ones_that_keep_the_page_to_itself() -> None:
+    """No cache, no script, no frame, no foreign form target; our own form still sends its Origin."""
+    assert HEADERS["Cache-Control"] == "no-store"
+    assert HEADERS["Referrer-Policy"] == "same-origin"
+    assert HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert HEADERS["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+def test_the_approval_page_says_what_is_decided_and_until_when() -> None:
+    """Release, build, requester, commit, problems first, deadline with time left."""
+    text = text_of(render_approval(an_approval()))
+    for told in ("Registry-Approval", "20251210.1", "12345", "build of main", "4f2d9c1e8a7b", "23 h 57 min left"):
+        assert told in text
+    assert "1 of 3 circuits to look at" in text
+    assert text.index("PLANT002/CIRCUIT01") < text.index("PLANT001/CIRCUIT01 ✓ no problems")
+
+
+def test_the_approval_page_sets_live_and_new_side_by_side() -> None:
+    """Version, cutoff date with its age, metrics with their direction, deployment."""
+    text = text_of(render_approval(an_approval()))
+    assert "Cutoff date 2025-10-01 70 days old 2025-11-01 39 days old" in text
+    assert "rmse 0.4312 0.4127 lower, better" in text
+    assert "Deployment deployment-20251203-5 release 20251203.5 deployment-20251210-1" in text
+    assert "nothing yet" in text
+
+
+def test_the_production_gate_shows_each_smoke_test() -> None:
+    """R34: job, duration, queued and running, rows; schema findings."""
+    text = text_of(render_approval(an_approval(GateName.PRODUCTION)))
+    assert "Test inference completed successfully." in text
+    assert "Completed in 3 min 41 s, 168 rows (2 min 23 s queued, 1 min 18 s running)" in text
+    assert "schema: columns extra: confidence" in text
+
+
+def test_the_form_binds_the_answer_to_the_evidence_and_asks_for_the_code() -> None:
+    """Hidden digest and form token; a code field that phones understand; nothing submits itself."""
+    page = Outline(render_approval(an_approval()))
+    fields = page.fields()
+    assert fields["digest"]["value"] == "9b1c" * 16
+    assert fields["csrf"]["value"] == "0f" * 32
+    assert (fields["code"]["inputmode"], fields["code"]["autocomplete"]) == ("numeric", "one-time-code")
+    assert [attrs.get("value") for tag, attrs in page.elements if attrs.get("name") == "decision"] == [
+        "approve",
+        "reject",
+    ]
+    assert all("checked" not in attrs for _, attrs in page.elements)
+
+
+def test_who_is_signed_in_needs_no_code() -> None:
+    """Codes belong to personal links."""
+    assert "code" not in Outline(render_approval(an_approval(code_needed=False))).fields()
+
+
+def test_after_a_wrong_code_nobody_types_twice() -> None:
+    """Decision and comment stay filled in; the tries left are said."""
+    html = render_approval(an_approval(problem="Wrong code.", tries_left=1, decision="reject", comment="Not <yet>"))
+    assert "Wrong code. 1 try left." in text_of(html)
+    assert [a.get("value") for t, a in Outline(html).elements if "checked" in a] == ["reject"]
+    assert "Not &lt;yet&gt;</textarea>" in html
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "status"),
+    [
+        (ApprovalState.EXPIRED, "Expired: nobody decided before 11 Dec 2025, 15:01 UTC .", 410),
+        (ApprovalState.VOID, "No answer is needed any more. The release is cancelled: wrong cutoff date.", 409),
+        (ApprovalState.LINK_VOID, "This link is void", 403),
+        (ApprovalState.DECIDED, "Already approved by mona@example.com , 10 Dec 2025, 15:04 UTC", 200),
+    ],
+)
+def test_a_gate_that_takes_no_answer_explains_itself(state: ApprovalState, told: str, status: int) -> None:
+    """With the evidence still readable, and no form."""
+    gate = a_gate(state=GateState.APPROVED if state is ApprovalState.DECIDED else GateState.OPEN, decisions=(DECISION,))
+    release = a_release(phase=ReleasePhase.CANCELLED, reason="wrong cutoff date")
+    page = Outline(render_approval(an_approval(state=state, gate=gate, release=release)))
+    assert told in page.text
+    assert "rmse" in page.text
+    assert not [tag for tag, _ in page.elements if tag == "form"]
+    assert APPROVAL_STATUS[state] == status
+
+
+def test_changed_evidence_says_what_changed_and_asks_again() -> None:
+    """409: nothing was decided, the form carries the new digest."""
+    page = Outline(render_approval(an_approval(state=ApprovalState.CHANGED, changes=("rmse: was 0.4, is 0.5",))))
+    assert "Nothing was decided." in page.text
+    assert "rmse: was 0.4, is 0.5" in page.text
+    assert page.fields()["digest"]["value"] == "9b1c" * 16
+    assert APPROVAL_STATUS[ApprovalState.CHANGED] == 409
+
+
+def test_two_hundred_circuits_are_a_page_for_a_phone() -> None:
+    """Below 150 KB even when each has something to look at; trouble first, the rest folded."""
+    few, all_ = (render_approval(an_approval(runs=many_runs(200, in_trouble=n))) for n in (3, 200))
+    assert len(few.encode()) < 150_000
+    assert len(all_.encode()) < 150_000
+    assert "188 more circuits" in few
+    assert few.index("three weeks old") < few.index("<details>")
+
+
+def test_every_field_of_an_artifact_is_escaped_everywhere() -> None:
+    """Whatever a build, a step or a person writes stays text."""
+    run = a_run(
+        Circuit(plant_id=HOSTILE, circuit_id=HOSTILE),
+        **dict.fromkeys(
+            ("cutoff_date", "model_name", "model_version", "endpoint", "deployment", "change_type"), HOSTILE
+        ),
+        live_deployment=HOSTILE,
+        source_version=HOSTILE,
+        error=HOSTILE,
+        warnings=(HOSTILE,),
+        evidence={
+            "model": {"version": HOSTILE, "validated": HOSTILE, "studio_url": HOSTILE, "metrics": {HOSTILE: 1.0}},
+            "live": dict.fromkeys(("deployment", "model_version", "cutoff_date", "release_id"), HOSTILE),
+            "training_warnings": [HOSTILE],
+            "smoke": dict.fromkeys(("job_name", "studio_url", "status", "seconds", "rows"), HOSTILE),
+            "schema": {"missing": [HOSTILE]},
+            "diagnosis": [HOSTILE],
+        },
+    )
+    release = a_release(
+        **dict.fromkeys(("build_id", "requested_by", "commit_sha", "artifact_path", "reason"), HOSTILE),
+        warnings=(HOSTILE,),
+    )
+    pages = [
+        *(
+            render_approval(
+                an_approval(gate, runs=(run,), release=release, comment=HOSTILE, problem=HOSTILE, recipient=HOSTILE)
+            )
+            for gate in GateName
+        ),
+        render_release(ReleaseView(release=release, runs=(run,), gates=(a_gate(),), summary=HOSTILE, now=NOW)),
+        render_releases(ReleasesView(releases=(release,), now=NOW, circuit=HOSTILE, next_cursor=HOSTILE)),
+        render_error(400, HOSTILE, HOSTILE),
+    ]
+    for page in pages:
+        tags = [tag for tag, _ in Outline(page).elements]
+        assert "script" not in tags
+        assert "img" not in tags
+        assert "49" not in text_of(page)
+        assert not re.search(r"href=\"(?!/|#|\?|https://)", page)
+
+
+def test_links_of_the_evidence_lead_to_https_only() -> None:
+    """`javascript:` in a studio address stays plain text."""
+    run = a_run(evidence={"model": {"studio_url": "javascript:alert(1)"}})
+    assert "javascript:" not in render_approval(an_approval(runs=(run,)))
+
+
+@pytest.mark.parametrize(
+    "evidence", [{}, {"circuits": None}, {"circuits": [{}]}, {"circuits": [{"live": 3, "model": []}]}]
+)
+def test_a_page_with_missing_evidence_still_opens(evidence: Mapping[str, object]) -> None:
+    """Older or broken evidence hides nothing else."""
+    canonical_json(evidence)
+    assert "20251210.1" in text_of(render_approval(an_approval(evidence=evidence)))
+
+
+def test_a_running_release_refreshes_itself_and_an_ended_one_does_not() -> None:
+    """Every fifteen seconds, by meta; pages with forms never do."""
+    running = render_release(ReleaseView(release=a_release(), runs=three_runs(), gates=(), summary="", now=NOW))
+    ended = a_release(phase=ReleasePhase.FAILED)
+    assert '<meta http-equiv="refresh" content="15">' in running
+    assert "refresh" not in render_release(ReleaseView(release=ended, runs=(), gates=(), summary="", now=NOW))
+    assert "refresh" not in render_approval(an_approval())
+
+
+def test_a_failed_release_shows_reason_diagnosis_and_what_to_do() -> None:
+    """On the page, not in a log."""
+    release = a_release(phase=ReleasePhase.FAILED, reason="1 circuit failed")
+    text = text_of(render_release(ReleaseView(release=release, runs=failed_runs(), gates=(), summary="", now=NOW)))
+    for told in (
+        "1 circuit failed",
+        "Input contains NaN",
+        "compute batch-cluster: Succeeded",
+        "Next: remove the cause",
+    ):
+        assert told in text
+
+
+def test_a_message_that_could_not_be_delivered_shows_on_the_page() -> None:
+    """Nobody waits for a mail that never came."""
+    notice = Notice(
+        release_id="20251210.1",
+        moment=Moment.GATE_OPENED,
+        subject="",
+        channel=Channel.TEAMS,
+        recipient="channel",
+        created_at=NOW,
+        state=NoticeState.UNDELIVERED,
+        last_error="the Teams webhook answered 410",
+    )
+    view = ReleaseView(release=a_release(), runs=(), gates=(), summary="", now=NOW, notices=(notice,))
+    assert "Not delivered by Teams: gate opened, the Teams webhook answered 410" in text_of(render_release(view))
+
+
+def test_the_list_keeps_its_filters_on_the_next_page() -> None:
+    """A cursor without its filter would show something else."""
+    view = ReleasesView(releases=(a_release(),), now=NOW, phase="failed", circuit="P/C & D", next_cursor="20251209.1")
+    html = render_releases(view)
+    assert 'href="?phase=failed&amp;circuit=P/C+%26+D&amp;cursor=20251209.1"' in html or "cursor=20251209.1" in html
+    assert '<option value="failed" selected>' in html
+
+
+@pytest.mark.parametrize("name", sorted(sample_pages()))
+def test_every_page_is_built_as_people_and_programs_expect(name: str) -> None:
+    """One h1, a language, no script, no inline style, no handler; every cell of a head says for what."""
+    page = Outline(sample_pages()[name])
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("h1") == 1
+    assert "script" not in tags
+    assert "style" not in tags
+    assert [attrs for _, attrs in page.elements if any(key == "style" or key.startswith("on") for key in attrs)] == []
+    assert all("scope" in attrs for tag, attrs in page.elements if tag == "th")
+    assert dict(page.elements)["html"]["lang"] == "en"
+
+
+def test_neither_pages_nor_mails_fetch_anything_from_elsewhere() -> None:
+    """No images, fonts or scripts: nothing tells others who reads."""
+    for html in (*sample_pages().values(), *sample_mails().values()):
+        assert not re.search(r"(src=|url\(|@import|<link[^>]+href=\"(?!/assets/))", html)
+    assert b"url(" not in STYLESHEET
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 s"),
+        (42.4, "42 s"),
+        (221, "3 min 41 s"),
+        (86340, "23 h 59 min"),
+        (90000, "1 d 1 h"),
+        (-5, "0 s"),
+        ("x", ""),
+    ],
+)
+def test_durations_are_told_in_two_units(seconds: object, told: str) -> None:
+    """Enough to judge, short enough for a phone."""
+    assert duration(seconds) == told
+
+
+def test_times_and_numbers_are_told_without_surprises() -> None:
+    """A deadline that is reached has expired; a date that is none has no age."""
+    assert time_left(NOW, NOW) == "expired"
+    assert (age("2025-12-09", NOW), age("2025-12-11", NOW), age("v7", NOW)) == ("1 day old", "in the future", "")
+    assert (number(0.123456789), number(None), number("n/a")) == ("0.123457", "", "n/a")
+
+
+def test_the_page_says_in_whose_name_the_answer_goes() -> None:
+    """A forwarded mail is noticed."""
+    assert f"You answer as {APPROVER}" in text_of(render_approval(an_approval()))

@@ -1,0 +1,104 @@
+"""How a release is told in plain text."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.application.summary import (
+    failure_report,
+    merge_history,
+    next_action,
+    production_summary,
+    release_summary,
+)
+from shared.domain.model import CircuitPhase, HistoryEntry, ReleasePhase
+from tests.support.release_samples import CIRCUITS, ESTATE, NOW, a_gate, a_release, a_run, failed_runs, three_live
+
+SUMMARY = """\
+================================================
+✅ Production Deployment Complete!
+================================================
+Release ID: 20251210.1
+Build ID: 12345
+Deployed At: 2025-12-10T16:45:00Z
+
+📋 Deployed Circuits:
+   - PLANT001 / CIRCUIT01 → plant001-circuit01
+   - PLANT001 / CIRCUIT02 → plant001-circuit02
+   - PLANT002 / CIRCUIT01 → plant002-circuit01
+
+🔗 Workspace: mlw-prod
+================================================"""
+
+
+def test_the_production_summary_has_the_documents_layout() -> None:
+    """R41, character by character."""
+    assert production_summary(a_release(phase=ReleasePhase.SUCCEEDED), three_live(), ESTATE) == SUMMARY
+
+
+def test_circuits_that_were_left_out_follow_with_their_reasons() -> None:
+    """R58: excluded and superseded circuits are listed, not forgotten."""
+    first, second, third = three_live()
+    release = a_release(phase=ReleasePhase.SUCCEEDED, exclusions={"PLANT001/CIRCUIT02": "waits for a sensor"})
+    runs = (
+        first,
+        replace(second, phase=CircuitPhase.EXCLUDED),
+        replace(third, phase=CircuitPhase.SUPERSEDED, error="release 20251210.2 holds it"),
+    )
+    lines = release_summary(release, runs, ESTATE).splitlines()
+    assert lines[8] == "   - PLANT001 / CIRCUIT01 → plant001-circuit01"
+    assert lines[10:13] == [
+        "⏭️ Not Deployed:",
+        "   - PLANT001 / CIRCUIT02: excluded, waits for a sensor",
+        "   - PLANT002 / CIRCUIT01: superseded, release 20251210.2 holds it",
+    ]
+
+
+def test_the_time_of_deployment_is_found_in_the_history_too() -> None:
+    """Rows without the activation's own note still know when they went live."""
+    entry = HistoryEntry(at=NOW, source="activating", target="live")
+    run = a_run(phase=CircuitPhase.LIVE, hist=(entry,))
+    assert "Deployed At: 2025-12-10T15:04:30Z" in production_summary(a_release(), (run,), ESTATE)
+
+
+def test_the_failure_report_names_circuit_reason_diagnosis_and_next_action() -> None:
+    """Whoever reads it knows what to do without opening anything."""
+    report = failure_report(a_release(phase=ReleasePhase.FAILED, reason="1 circuit failed"), failed_runs())
+    assert "Reason: 1 circuit failed" in report
+    assert "   - PLANT001 / CIRCUIT02: failed in Test: smoke test failed: 3 error lines" in report
+    assert "       compute batch-cluster: Succeeded, 2 of 4 nodes" in report
+    assert "   - PLANT001 / CIRCUIT01: tested" in report
+    assert "POST /api/releases/20251210.1/retry" in report
+
+
+@pytest.mark.parametrize("phase", list(ReleasePhase))
+def test_only_ended_releases_have_a_summary(phase: ReleasePhase) -> None:
+    """While it runs there is nothing to sum up; the end of any kind is told."""
+    release = a_release(phase=phase)
+    assert bool(release_summary(release, failed_runs(), ESTATE)) == release.is_terminal
+
+
+def test_what_technology_broke_is_simply_tried_again() -> None:
+    """*failed* needs a fix first, *errored* does not."""
+    release = a_release(phase=ReleasePhase.FAILED)
+    errored = next_action(release, (a_run(phase=CircuitPhase.ERRORED),))
+    failed = next_action(release, (a_run(phase=CircuitPhase.FAILED),))
+    assert errored.startswith("POST /api/releases/20251210.1/retry")
+    assert failed.startswith("remove the cause")
+
+
+def test_the_history_merges_all_rows_by_time() -> None:
+    """Release, gates and circuits tell one story."""
+    late = HistoryEntry(
+        at=NOW + timedelta(minutes=1), source="open", target="approved", by="mona@example.com", why="ok"
+    )
+    gate = a_gate(hist=(late,))
+    lines = merge_history(a_release(), (a_run(), a_run(CIRCUITS[1])), (gate,))
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    assert (lines[-1].what, lines[-1].by, lines[-1].why) == (
+        "registry-approval: open → approved",
+        "mona@example.com",
+        "ok",
+    )
+    assert {line.circuit for line in lines} == {"", "PLANT001/CIRCUIT01", "PLANT001/CIRCUIT02"}

@@ -1,0 +1,200 @@
+"""Unit: every release phase meets every event; what has no edge changes nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.domain import events as e
+from shared.domain.commands import FanOut, OpenGate, Tell, VoidGate
+from shared.domain.errors import IllegalTransition
+from shared.domain.model import FANOUT_END, GateName, Moment, Release, ReleasePhase, Round
+from shared.domain.policy import Policy
+from shared.domain.process import GATE_OF, RESUME_AT, ROUND_EDGES, ROUND_OF, RoundOutcome, decide_release
+
+AT = datetime(2025, 12, 10, 12, tzinfo=UTC)
+P = ReleasePhase
+
+
+def release(phase: ReleasePhase, **changes: object) -> Release:
+    base = Release(
+        release_id="20251210.1",
+        build_id="12345",
+        phase=phase,
+        seq=20251210000001,
+        total=3,
+        manifest_sha256="0" * 64,
+        manifest_blob="20251210.1/manifest.json",
+        policy=Policy(),
+        created_at=AT,
+        fanout_cursor=FANOUT_END,
+    )
+    return replace(base, **changes)
+
+
+def round_ended(round_: Round, *, bad: bool = False, good: bool = True) -> e.RoundEnded:
+    return e.RoundEnded(at=AT, round=round_, gen=1, any_unsuccessful=bad, any_successful=good)
+
+
+EVENTS: tuple[e.ReleaseEvent, ...] = (
+    *(round_ended(r) for r in Round if r),
+    *(round_ended(r, bad=True) for r in Round if r),
+    *(round_ended(r, good=False) for r in Round if r),
+    *(kind(at=AT, gate=gate) for kind in (e.GateApproved, e.GateRejected, e.GateExpired) for gate in GateName),
+    e.FanOutDied(at=AT, gen=1),
+    e.CancelRequested(at=AT, by="ops", why="wrong build"),
+    e.RetryRequested(at=AT, by="ops", why="fixed"),
+    *(e.FanOutAdvanced(at=AT, round=r, gen=1, cursor=FANOUT_END) for r in Round if r),
+)
+
+# (phase, event's name) -> where it leads; every pair that is not here must raise
+GATE_1, GATE_2 = P.AWAITING_REGISTRY_APPROVAL, P.AWAITING_PRODUCTION_APPROVAL
+EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
+    (P.INSPECTING, "green 1"): GATE_1,
+    (P.PROMOTING, "green 2"): P.TESTING,
+    (P.TESTING, "green 3"): GATE_2,
+    (P.STAGING_PRODUCTION, "green 4"): P.ACTIVATING,
+    (P.ACTIVATING, "green 5"): P.SUCCEEDED,
+    (P.REVERTING, "green 6"): P.FAILED,
+    (P.INSPECTING, "red 1"): P.FAILED,
+    (P.PROMOTING, "red 2"): P.FAILED,
+    (P.TESTING, "red 3"): P.FAILED,
+    (P.STAGING_PRODUCTION, "red 4"): P.FAILED,
+    (P.ACTIVATING, "red 5"): P.REVERTING,
+    (P.REVERTING, "red 6"): P.FAILED,
+    (P.INSPECTING, "neutral 1"): P.SUPERSEDED,
+    (P.PROMOTING, "neutral 2"): P.SUPERSEDED,
+    (P.TESTING, "neutral 3"): P.SUPERSEDED,
+    (P.STAGING_PRODUCTION, "neutral 4"): P.SUPERSEDED,
+    (P.ACTIVATING, "neutral 5"): P.SUPERSEDED,
+    (P.REVERTING, "neutral 6"): P.FAILED,
+    (GATE_1, "GateApproved registry-approval"): P.PROMOTING,
+    (GATE_1, "GateRejected registry-approval"): P.REJECTED,
+    (GATE_1, "GateExpired registry-approval"): P.EXPIRED,
+    (GATE_2, "GateApproved production-approval"): P.STAGING_PRODUCTION,
+    (GATE_2, "GateRejected production-approval"): P.REJECTED,
+    (GATE_2, "GateExpired production-approval"): P.EXPIRED,
+    **{(p, "FanOutDied"): P.FAILED for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION, P.REVERTING)},
+    (P.ACTIVATING, "FanOutDied"): P.REVERTING,
+    (GATE_1, "CancelRequested"): P.CANCELLED,
+    (GATE_2, "CancelRequested"): P.CANCELLED,
+    **{(p, "CancelRequested"): p for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)},
+    (P.FAILED, "RetryRequested"): P.PROMOTING,
+    (P.EXPIRED, "RetryRequested"): P.PROMOTING,
+}
+
+
+def name_of(event: e.ReleaseEvent) -> str:
+    match event:
+        case e.RoundEnded():
+            colour = "red" if event.any_unsuccessful else "green" if event.any_successful else "neutral"
+            return f"{colour} {int(event.round)}"
+        case e.GateApproved() | e.GateRejected() | e.GateExpired():
+            return f"{type(event).__name__} {event.gate}"
+        case e.FanOutAdvanced():
+            return f"FanOutAdvanced {int(event.round)}"
+        case _:
+            return type(event).__name__
+
+
+@pytest.mark.parametrize("phase", list(ReleasePhase))
+@pytest.mark.parametrize("event", EVENTS, ids=name_of)
+def test_every_phase_meets_every_event(phase: ReleasePhase, event: e.ReleaseEvent) -> None:
+    """An event moves a release along its table's edge, or raises and changes nothing."""
+    row = release(phase, resume_phase=P.PROMOTING)
+    expected = EXPECTED.get((phase, name_of(event)))
+    if expected is None:
+        with pytest.raises(IllegalTransition):
+            decide_release(row, event)
+        return
+    moved = decide_release(row, event).row
+    assert moved.phase is expected
+    if moved.phase is not phase:
+        assert moved.hist[-1].source == phase
+        assert moved.hist[-1].target == expected
+
+
+@pytest.mark.parametrize("edge", list(ROUND_EDGES), ids=str)
+def test_an_event_delivered_twice_moves_once(edge: tuple[ReleasePhase, RoundOutcome]) -> None:
+    """The second delivery of a round's end finds another phase and is refused."""
+    phase, outcome = edge
+    event = round_ended(ROUND_OF[phase], bad=outcome is RoundOutcome.RED, good=outcome is RoundOutcome.GREEN)
+    row = release(phase, cancel_requested_by="ops" if outcome is RoundOutcome.CANCELLED else "")
+    once = decide_release(row, event).row
+    assert once.phase is ROUND_EDGES[edge]
+    with pytest.raises(IllegalTransition):
+        decide_release(once, event)
+
+
+@pytest.mark.parametrize("phase", list(ROUND_OF))
+def test_a_round_does_not_end_before_its_fan_out_does(phase: ReleasePhase) -> None:
+    """Circuits that were not handed their work yet count as pending."""
+    with pytest.raises(IllegalTransition, match="fanned out"):
+        decide_release(release(phase, fanout_cursor="c|A|1"), round_ended(ROUND_OF[phase]))
+
+
+@pytest.mark.parametrize("phase", list(ROUND_OF))
+def test_an_event_of_another_generation_is_dropped(phase: ReleasePhase) -> None:
+    """What a retry has left behind can't end the new round."""
+    with pytest.raises(IllegalTransition):
+        decide_release(release(phase, gen=2), round_ended(ROUND_OF[phase]))
+
+
+@pytest.mark.parametrize("phase", list(GATE_OF))
+def test_reaching_a_gate_opens_it_and_tells_people(phase: ReleasePhase) -> None:
+    """Gate and notices are commands of the transition, written with it."""
+    before = next(p for (p, o), target in ROUND_EDGES.items() if target is phase and o is RoundOutcome.GREEN)
+    decision = decide_release(release(before), round_ended(ROUND_OF[before]))
+    assert decision.commands == (OpenGate(gate=GATE_OF[phase]), Tell(moment=Moment.GATE_OPENED))
+
+
+def test_approval_fans_out_the_next_round_from_its_start() -> None:
+    """The cursor of the round before must not carry over."""
+    decision = decide_release(release(GATE_1), e.GateApproved(at=AT, gate=GateName.REGISTRY))
+    assert decision.row.fanout_cursor == ""
+    (command,) = decision.commands
+    assert command == FanOut(release_id="20251210.1", gen=1, round=Round.PROMOTION, cursor="")
+
+
+def test_cancelling_at_a_gate_voids_it() -> None:
+    """Nobody needs to answer any more."""
+    decision = decide_release(release(GATE_2), e.CancelRequested(at=AT, by="ops", why="wrong build"))
+    assert VoidGate(gate=GateName.PRODUCTION) in decision.commands
+
+
+def test_a_running_round_ends_before_a_cancellation_does() -> None:
+    """The request is written down; the round's end carries it out."""
+    asked = decide_release(release(P.TESTING), e.CancelRequested(at=AT, by="ops", why="wrong build")).row
+    assert asked.phase is P.TESTING
+    assert decide_release(asked, round_ended(Round.TEST)).row.phase is P.CANCELLED
+
+
+def test_a_release_that_failed_by_itself_says_failed_though_cancelled() -> None:
+    """Red before cancelled: the report names what broke."""
+    asked = release(P.TESTING, cancel_requested_by="ops")
+    assert decide_release(asked, round_ended(Round.TEST, bad=True)).row.phase is P.FAILED
+
+
+@pytest.mark.parametrize(("failed_in", "resumes_at"), RESUME_AT.items())
+def test_a_retry_resumes_where_the_release_failed(failed_in: ReleasePhase, resumes_at: ReleasePhase) -> None:
+    """After gate 2 that gate is asked again."""
+    row = release(failed_in)
+    if failed_in in GATE_OF:
+        ended = decide_release(row, e.GateExpired(at=AT, gate=GATE_OF[failed_in])).row
+    elif failed_in is P.ACTIVATING:
+        reverting = decide_release(row, round_ended(Round.ACTIVATION, bad=True)).row
+        ended = decide_release(replace(reverting, fanout_cursor=FANOUT_END), round_ended(Round.REVERSION)).row
+    else:
+        ended = decide_release(row, round_ended(ROUND_OF[failed_in], bad=True)).row
+    again = decide_release(ended, e.RetryRequested(at=AT, by="ops", why="fixed")).row
+    assert (again.phase, again.gen, again.ended_at) == (resumes_at, 2, None)
+
+
+def test_the_fan_out_cursor_only_moves_forward() -> None:
+    """A repeated page must not send the release back to circuits it has passed."""
+    row = release(P.PROMOTING, fanout_cursor="c|B|1")
+    with pytest.raises(IllegalTransition):
+        decide_release(row, e.FanOutAdvanced(at=AT, round=Round.PROMOTION, gen=1, cursor="c|A|9"))
+    further = decide_release(row, e.FanOutAdvanced(at=AT, round=Round.PROMOTION, gen=1, cursor="c|C|1"))
+    assert further.row.fanout_cursor == "c|C|1"
+    assert further.row.due_at == AT + timedelta(seconds=90)
