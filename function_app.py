@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.triggers import api, approvals, artifacts, dead_letters, documents, pages, queues, timers
+from shared.triggers import api, approvals, artifacts, dead_letters, documents, pages, queues, rollbacks, timers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -12,6 +12,7 @@ for blueprint in (
     dead_letters.blueprint,
     timers.blueprint,
     api.blueprint,
+    rollbacks.blueprint,
     approvals.blueprint,
     pages.blueprint,
     documents.blueprint,

@@ -127,7 +127,9 @@ class Settings(BaseSettings):
     smoke_limit_seconds: Seconds = Field(900, description="R25: a smoke test must have ended within this time")
     activate_limit_seconds: Seconds = Field(600, description="Deadline of one activation")
     restore_limit_seconds: Seconds = Field(600, description="Deadline of one restore")
+    hold_seconds: Seconds = Field(1209600, description="How long a rolled-back circuit is not activated by itself")
     gate_limit_seconds: Seconds = Field(86400, description="R8: how long a gate stays open")
+    gate_refresh_seconds: Seconds = Field(900, description="How often an open gate's evidence is looked at again")
     gate_reminder_before_seconds: Seconds = Field(
         14400, description="The reminder comes this long before a gate's deadline"
     )

@@ -22,9 +22,7 @@ class FieldLogger:
         self._write(logging.ERROR, message, action, fields)
 
     def _write(self, level: int, message: str, action: str, fields: dict[str, object]) -> None:
-        told = {"action": action, **{name: str(value) for name, value in fields.items()}}
-        line = " ".join((message, *(f"{name}={value}" for name, value in told.items())))
-        self._logger.log(level, "%s", line, extra=told)
+        self._logger.log(level, message, extra={"action": action, **{n: str(v) for n, v in fields.items()}})
 
 
 def quiet_sdks() -> None:

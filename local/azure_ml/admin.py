@@ -64,6 +64,7 @@ class Admin:
                 "honour_job_names": settings.honour_job_names,
                 "token_seconds": settings.token_seconds,
                 "page_size": settings.page_size,
+                "workspaces": [{"name": one.name, "region": one.region} for one in settings.workspaces],
             }
         )
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 BLOB_SUFFIX = ".blob.core.windows.net"
 SCORING_SUFFIX = ".inference.ml.azure.com"
-BLOB_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STATUS_OF_A_FAULT = 503
 
 
@@ -45,20 +45,21 @@ class App:
             host=host,
             path=request.path,
             query=without_secrets(request.query),
+            kind=Kind.READ if request.method in SAFE_METHODS else Kind.WRITE,
         )
         began = time.perf_counter()
         try:
             answer = self._relay_blob if host.endswith(BLOB_SUFFIX) else self._answer
             response = await answer(request, host, entry)
-            entry.status = response.status if response else 0
-            return response or _drop(request)
+            entry.status = 0 if response is None else response.status
+            return _drop(request) if response is None else response
         finally:
             entry.milliseconds = round((time.perf_counter() - began) * 1000, 1)
             self._journal.record(entry)
             log.debug("%s %s%s %s", entry.method, host, entry.path, entry.status)
 
     async def _relay_blob(self, request: web.BaseRequest, host: str, entry: Entry) -> web.StreamResponse | None:
-        reads = request.method in BLOB_READS
+        reads = request.method in SAFE_METHODS
         account = host.removesuffix(BLOB_SUFFIX)
         entry.kind = Kind.BLOB_READ if reads else Kind.BLOB_WRITE
         entry.operation = f"blob.{request.method.lower()}"
@@ -146,8 +147,10 @@ class App:
         find = self._world.workspace if kind == "workspace" else self._world.registry
         scope = find(params[kind])
         if scope is None or not _lies_where_asked(scope, params):
-            place = f"'{params[kind]}' under resource group '{params.get('group', '-')}'"
-            raise ArmError(404, "ResourceNotFound", f"The {kind} {place} was not found.")
+            plural = {"workspace": "workspaces", "registry": "registries"}[kind]
+            name = f"Microsoft.MachineLearningServices/{plural}/{params[kind]}"
+            message = f"The Resource '{name}' under resource group '{params.get('group', '-')}' was not found."
+            raise ArmError(404, "ResourceNotFound", message)
         return scope
 
 

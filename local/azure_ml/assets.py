@@ -174,7 +174,12 @@ def described(
         "name": shown_name,
         "type": kind,
         "properties": {**extra, **properties},
-        "systemData": system_data(world, call, old["systemData"] if old else None),
+        "systemData": {
+            **system_data(world, call, old["systemData"] if old else None),
+            "createdByType": "Application",
+            "lastModifiedBy": call.caller.object_id,
+            "lastModifiedByType": "Application",
+        },
     }
 
 

@@ -152,12 +152,10 @@ def timestamp(moment: float) -> str:
 
 
 def system_data(world: World, call: Call, old: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Who made and who last changed a resource, and when."""
-    now, who = timestamp(world.now()), call.caller.object_id
-    created = {"createdAt": now, "createdBy": who, "createdByType": "Application"}
-    if old:
-        created = {key: old[key] for key in created}
-    return {**created, "lastModifiedAt": now, "lastModifiedBy": who, "lastModifiedByType": "Application"}
+    """Who made a resource, when it was made and when last changed: all that endpoints and deployments tell."""
+    now = timestamp(world.now())
+    created = {"createdAt": now, "createdBy": call.caller.object_id}
+    return {**({key: old[key] for key in created} if old else created), "lastModifiedAt": now}
 
 
 def page_of(world: World, call: Call, items: list[Any]) -> Reply:

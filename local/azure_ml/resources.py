@@ -44,7 +44,7 @@ def change(
     *,
     shown: Mapping[str, Any],
     following: Mapping[str, Any] | None,
-    operation: Mapping[str, Any],
+    operation: Mapping[str, Any] | None,
 ) -> None:
     """Show `shown` until the operation ends, then `following`, or nothing at all."""
     document = {"key": key, "shown": shown, "next": following, "operation": operation}

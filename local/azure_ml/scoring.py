@@ -1,5 +1,6 @@
 """The scoring host of an endpoint: a POST makes a batch job; the same name or request id makes no second one."""
 
+import json
 import uuid
 from typing import Any
 
@@ -163,7 +164,20 @@ def job_tags(job: Document) -> dict[str, str]:
 def job_properties(job: Document) -> dict[str, str]:
     """The run's properties; when it began and ended stands there too, once it has."""
     moments = {"StartTimeUtc": job["started_at"], "EndTimeUtc": job["ended_at"]}
+    settings = job["deployment"]["properties"]
+    parameters = {
+        "run_max_try": settings["retrySettings"]["maxRetries"],
+        "run_invocation_timeout": settings["retrySettings"]["timeout"],
+        "mini_batch_size": settings["miniBatchSize"],
+        "error_threshold": settings["errorThreshold"],
+        "logging_level": settings["loggingLevel"].upper(),
+        "process_count_per_node": settings["maxConcurrencyPerInstance"],
+        "NodeCount": settings["resources"]["instanceCount"],
+        "append_row_file_name": settings["outputFileName"],
+    }
     return {
+        "azureml.pipelineid": str(uuid.uuid5(uuid.NAMESPACE_URL, job["key"])),
+        "azureml.parameters": json.dumps({name: str(value) for name, value in parameters.items()}),
         "azureml.runsource": "azureml.PipelineRun",
         "runSource": "Unavailable",
         "runType": "HTTP",

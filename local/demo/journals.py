@@ -1,14 +1,19 @@
 """What the stand-ins recorded while the release ran: the demo's claims are checked against it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from local.demo.http import Http
-from local.stack.azure_names import DEV, PRODUCTION
+from local.demo.releases import PRODUCTION_GATE, REGISTRY_GATE, Release
+from local.stack.azure_names import DEV, PRODUCTION, REGISTRY
 from local.stack.description import Stack
 
 type Entry = Mapping[str, Any]
+
+WRITES = frozenset({"write", "blob-write"})
+GATE_BEFORE = {REGISTRY: REGISTRY_GATE, PRODUCTION.name: PRODUCTION_GATE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +48,28 @@ def service_bus_journal(stack: Stack) -> Journal:
     return Journal(url=f"{stack.service_bus_admin_url}/journal")
 
 
-def writes_to(entries: list[Entry], scope: str) -> list[str]:
-    """The requests that changed something in a workspace or registry, as `METHOD path -> status`."""
+def trespasses(entries: Sequence[Entry], release: Release) -> list[str]:
+    """Writes that must not have happened: any to Dev, and those to a stage whose gate had not been approved."""
     return [
-        f"{entry['method']} {entry['path']} -> {entry['status']}"
+        f"{entry['method']} {entry['path']} in {entry['scope']} at {entry['at']}, answered {entry['status']}"
         for entry in entries
-        if entry["scope"] == scope and entry["kind"] in {"write", "blob-write"}
+        if entry["kind"] in WRITES and not _was_open(entry, release)
     ]
 
 
-def forbidden_writes(entries: list[Entry], *, production_allowed: bool) -> list[str]:
-    """Writes that must not have happened: any to Dev, and to production unless the release succeeded."""
-    found = [f"{DEV.name}: {write}" for write in writes_to(entries, DEV.name)]
-    if not production_allowed:
-        found += [f"{PRODUCTION.name}: {write}" for write in writes_to(entries, PRODUCTION.name)]
-    return found
+def _was_open(entry: Entry, release: Release) -> bool:
+    if entry["scope"] == DEV.name:
+        return False
+    gate = GATE_BEFORE.get(entry["scope"])
+    if gate is None:
+        return True
+    approved = _approved_at(release, gate)
+    return approved is not None and datetime.fromisoformat(entry["at"]) >= approved
+
+
+def _approved_at(release: Release, name: str) -> datetime | None:
+    """When the gate's last decision made it approved; None if it is not."""
+    for gate in release["gates"]:
+        if gate["gate"] == name and gate["state"] == "approved":
+            return max(datetime.fromisoformat(decision["at"]) for decision in gate["decisions"])
+    return None

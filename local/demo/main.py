@@ -1,5 +1,6 @@
 """`python -m local demo`: the stack, one release, the summary, and everything stopped again at the end."""
 
+import json
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ from local.demo.approver import ApprovalError
 from local.demo.options import Options
 from local.demo.release_run import Outcome, TimeIsUpError, prepare, run_release
 from local.demo.releases import Release
+from local.demo.rollback_run import lift_hold, roll_back, rollback_call, told
 from local.demo.scenarios import Scenario, reasons
 from local.demo.seeding import SeedingError
 from local.demo.stats import Meters, report
@@ -48,7 +50,10 @@ def _with_stack(places: Places, options: Options) -> int:
         stack = up(places, lambda line: print(line, flush=True), tethered=True)
         print(look_around(stack), flush=True)
         return _Demo(stack=stack, options=options).run()
-    except (StackError, SeedingError, ApprovalError, TimeIsUpError, OSError, RuntimeError) as error:
+    except StackError as error:
+        print(f"\n❌ {error}", file=sys.stderr)
+        return UNEXPECTED
+    except (SeedingError, ApprovalError, TimeIsUpError, OSError, RuntimeError) as error:
         print(f"\n❌ {error}\nLogs: {places.logs}", file=sys.stderr)
         return UNEXPECTED
 
@@ -59,6 +64,29 @@ class _Demo:
     options: Options
 
     def run(self) -> int:
+        if self.options.scenario is Scenario.ROLLBACK:
+            return self._there_and_back()
+        return self._verdict(self._release())
+
+    def _there_and_back(self) -> int:
+        """Two releases, so that there is something to go back to, and one circuit put back."""
+        if lift_hold(self.stack):
+            print("The hold of an earlier demo is lifted: releases may activate the circuit again.", flush=True)
+        for _ in range(2):
+            outcome = self._release()
+            if outcome.complaints:
+                return self._verdict(outcome)
+        print(f"\n{outcome.release['summary']}\n\nRolling back:\n  {rollback_call(self.stack, outcome.release)}")
+        result = roll_back(self.stack, outcome.release, self.options.limit)
+        print(f"\n{told(result.rollback)}")
+        if result.complaints:
+            lines = "\n".join(f"  - {line}" for line in result.complaints)
+            print(f"\n❌ Not what a rollback should end in:\n{lines}\nLogs: {self.stack.logs}")
+            return UNEXPECTED
+        print(f"\n{after_rollback(self.stack, outcome.release)}")
+        return SUCCEEDED
+
+    def _release(self) -> Outcome:
         print("A training build leaves its models in Dev and its test data in Test …", flush=True)
         artifact, left = prepare(self.stack, self.options.scenario)
         print(f"  {left}\nUploading {self.stack.artifact_container}/{artifact.path}", flush=True)
@@ -76,7 +104,7 @@ class _Demo:
             cost = meters.read().minus(before)
             own = meters.cost_of_looking(artifact.release_id, outcome.looks)
             print("\n" + report(cost.minus(own), outcome.release))
-        return self._verdict(outcome)
+        return outcome
 
     def _verdict(self, outcome: Outcome) -> int:
         release, scenario = outcome.release, self.options.scenario
@@ -89,9 +117,8 @@ class _Demo:
         if scenario is Scenario.SUCCESS:
             print(f"\n{next_steps(self.stack, release)}")
             return SUCCEEDED
-        told = "\n".join(f"  - {reason}" for reason in reasons(release))
-        print(f"\nRelease {release['release_id']} ended {release['phase']}, as the scenario {scenario} tells:\n{told}")
-        print("The Azure ML journal shows no write to mlw-prod and none to mlw-dev.")
+        print(f"\nRelease {release['release_id']} ended {release['phase']}, as the scenario {scenario} tells.")
+        print("No write to mlw-dev, none to the Registry or mlw-prod before its gate: the Azure ML journal shows it.")
         return ENDED_AS_TOLD
 
 
@@ -110,15 +137,28 @@ def look_around(stack: Stack) -> str:
 
 def next_steps(stack: Stack, release: Release) -> str:
     """What a person may want to do after a release: look, go back, stop."""
-    circuit = release["circuits"][0]
-    address = f"{stack.app_url}/api/circuits/{circuit['plant_id']}/{circuit['circuit_id']}"
     return "\n".join(
         [
             f"Look around  the mails at {stack.mail_url} link to the release's page; the cards: {stack.teams_inbox_url}",
-            "Roll back    the previous deployments stay in place, and this names them per circuit (the call that makes",
-            "             them the default again is not part of this version):",
-            f"             curl -H 'x-functions-key: {stack.function_key}' {address}",
+            "Roll back    one circuit to the deployment before this release's (a first release has none: 409 says so):",
+            f"             {rollback_call(stack, release)}",
             "Stop         Ctrl-C here, or make down if make up started the stack",
+        ]
+    )
+
+
+def after_rollback(stack: Stack, release: Release) -> str:
+    """What a rollback leaves behind: a hold, and how to lift it."""
+    circuit = release["circuits"][0]
+    address = f"{stack.app_url}/api/circuits/{circuit['plant_id']}/{circuit['circuit_id']}"
+    body = json.dumps({"action": "lift", "reason": "your reason", "requested_by": "you"})
+    key = f"-H 'x-functions-key: {stack.function_key}'"
+    return "\n".join(
+        [
+            "Held         no release activates the circuit now; who holds it, why and until when:",
+            f"             curl {key} {address}",
+            "Lift it      so that the next release may activate the circuit:",
+            f"             curl -X POST {key} -H 'Content-Type: application/json' -d '{body}' {address}/hold",
         ]
     )
 

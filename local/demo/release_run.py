@@ -7,7 +7,7 @@ from datetime import timedelta
 from azure.storage.blob import BlobServiceClient
 
 from local.demo.approver import Approver
-from local.demo.journals import Journal, azure_ml_journal, forbidden_writes
+from local.demo.journals import azure_ml_journal, trespasses
 from local.demo.mailbox import Mailbox
 from local.demo.manifest import Artifact, next_artifact, upload, with_unseen_cutoff
 from local.demo.releases import Release, ReleasesApi, is_over
@@ -59,13 +59,9 @@ def run_release(
     with view:
         upload(stack, artifact)
         release = _follow(api, artifact.release_id, view, approver, limit)
-    found = complaints(story, release) + _trespasses(journal, scenario)
+    found = complaints(story, release)
+    found += [f"a write that must not be: {write}" for write in trespasses(journal.entries(), release)]
     return Outcome(release=release, complaints=tuple(found), looks=api.looks)
-
-
-def _trespasses(journal: Journal, scenario: Scenario) -> list[str]:
-    writes = forbidden_writes(journal.entries(), production_allowed=scenario is Scenario.SUCCESS)
-    return [f"the Azure ML journal shows a write that must not be: {write}" for write in writes]
 
 
 def _follow(api: ReleasesApi, release_id: str, view: View, approver: Approver | None, limit: timedelta) -> Release:

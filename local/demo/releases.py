@@ -8,6 +8,9 @@ from local.stack.description import Stack
 
 type Release = Mapping[str, Any]
 
+REGISTRY_GATE = "registry-approval"
+PRODUCTION_GATE = "production-approval"
+
 RUNNING = frozenset(
     {
         "inspecting",

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from local.demo.releases import Release
+from local.demo.releases import PRODUCTION_GATE, Release
 from local.samples.dev_build import Trait
-
-REGISTRY_GATE = "registry-approval"
-PRODUCTION_GATE = "production-approval"
 
 
 class Scenario(StrEnum):
@@ -18,6 +15,7 @@ class Scenario(StrEnum):
     SMOKE_FAILURE = "smoke-failure"
     NO_VALIDATED_MODEL = "no-validated-model"
     REJECTED = "rejected"
+    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +52,7 @@ STORIES: Mapping[Scenario, Story] = {
         comment=_REASON,
         reason_names=(_REASON,),
     ),
+    Scenario.ROLLBACK: Story(phase="succeeded", traits={}),
 }
 
 
@@ -75,12 +74,12 @@ def complaints(story: Story, release: Release) -> list[str]:
 
 
 def reasons(release: Release) -> list[str]:
-    """Every reason the release gives for how it ended, each with its circuit."""
-    told = [f"{c['plant_id']}/{c['circuit_id']}: {c['error']}" for c in release["circuits"] if c.get("error")]
+    """Every reason the release gives for how it ended; those of circuits name them."""
+    told = [release["reason"], *(circuit["error"] for circuit in release["circuits"])]
     told += [
-        f"{gate['gate']}: {decision.get('decision', '')} by {decision.get('by', '')}: {decision.get('comment', '')}"
+        f"{gate['gate']}: {decision['decision']} by {decision['by']}: {decision['comment']}"
         for gate in release["gates"]
-        for decision in gate.get("decisions") or ()
-        if decision.get("decision") == "reject"
+        for decision in gate["decisions"]
+        if decision["decision"] == "reject"
     ]
-    return [release["reason"], *told] if release.get("reason") else told
+    return [reason for reason in dict.fromkeys(told) if reason]

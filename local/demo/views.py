@@ -12,8 +12,6 @@ from rich.text import Text
 from local.demo.releases import Release
 from local.stack.description import Stack
 
-NOTE_LENGTH = 60
-
 
 class View(Protocol):
     """Where the demo shows how far the release is."""
@@ -87,7 +85,7 @@ class LiveTable:
         seconds = int(time.monotonic() - self._begun)
         if self._release is None:
             return Text(f"Waiting for the app to take the artifact … {seconds} s")
-        return Group(_table(self._release, seconds), *_gate_lines(self._release, self._stack))
+        return Group(_table(self._release, seconds), *_notes(self._release), *_gate_lines(self._release, self._stack))
 
 
 def _circuit(circuit: Release) -> str:
@@ -96,14 +94,20 @@ def _circuit(circuit: Release) -> str:
 
 def _table(release: Release, seconds: int) -> Table:
     title = f"Release {release['release_id']}, build {release['build_id']}: {release['phase']} ({seconds} s)"
-    table = Table("circuit", "phase", "model", "deployment", "note", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for name in ("circuit", "phase", "version"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("deployment", overflow="fold")
     for circuit in release["circuits"]:
-        model = circuit.get("model") or {}
-        version = f"{model['name']}:{model['version']}" if model.get("version") else ""
-        note = circuit.get("error") or "; ".join(circuit.get("warnings") or ())
-        row = (_circuit(circuit), circuit["phase"], version, circuit.get("deployment") or "", note[:NOTE_LENGTH])
-        table.add_row(*(Text(cell) for cell in row))
+        cells = (_circuit(circuit), circuit["phase"], circuit["model"]["version"], circuit["deployment"])
+        table.add_row(*(Text(cell or "") for cell in cells))
     return table
+
+
+def _notes(release: Release) -> list[Text]:
+    """What is wrong or strange, one line per circuit; the end of the release tells all of it."""
+    notes = ((_circuit(one), one["error"] or "; ".join(one["warnings"])) for one in release["circuits"])
+    return [Text(f"{name}: {note}", no_wrap=True, overflow="ellipsis") for name, note in notes if note]
 
 
 def _gate_lines(release: Release, stack: Stack) -> list[Text]:

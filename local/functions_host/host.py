@@ -20,6 +20,7 @@ from local.functions_host.bindings import (
 )
 from local.functions_host.blob_trigger import BlobListener, PendingStore
 from local.functions_host.blob_webhook import BlobWebhook
+from local.functions_host.easy_auth import EasyAuth
 from local.functions_host.http_server import HttpFrontend
 from local.functions_host.invoker import Invoker
 from local.functions_host.keys import Keys
@@ -158,6 +159,7 @@ class FunctionsHost:
             invoker=self._invoker,
             keys=self._keys,
             log=self._log,
+            easy_auth=EasyAuth(self._settings.people) if self._settings.people else None,
         )
         application = frontend.application(admin=admin, blob_webhook=self._webhook.handle)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)

@@ -15,13 +15,15 @@ SERVER_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"}
 SAME_SITE = {1: "lax", 2: "strict", 3: "none"}
 
 
-def request_value(request: web.Request, body: bytes, route_params: Mapping[str, str]) -> dict[str, Any]:
+def request_value(
+    request: web.Request, body: bytes, route_params: Mapping[str, str], headers: Mapping[str, str]
+) -> dict[str, Any]:
     """The trigger value of an HTTP function: names lower-case, empty values left out, the body as bytes."""
     return {
         "http": {
             "method": request.method,
             "url": f"{request.scheme}://{request.host}{request.raw_path}",
-            "headers": _joined((name.lower(), value) for name, value in request.headers.items()),
+            "headers": _joined((name.lower(), value) for name, value in headers.items()),
             "query": _joined(request.query.items()),
             "params": {name: value for name, value in route_params.items() if value},
             "body": {"bytes": body} if body else {},

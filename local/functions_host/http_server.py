@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from local.functions_host.admin import Administration
 from local.functions_host.bindings import HttpTrigger
+from local.functions_host.easy_auth import EasyAuth
 from local.functions_host.errors import InvocationLostError
 from local.functions_host.http_messages import request_value, response_of
 from local.functions_host.invoker import Invoker
@@ -24,16 +25,21 @@ type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class HttpFrontend:
     """Routes a request to the function it is for, once its key has been checked."""
 
-    def __init__(self, *, router: Router, invoker: Invoker, keys: Keys, log: HostLog) -> None:
+    def __init__(
+        self, *, router: Router, invoker: Invoker, keys: Keys, log: HostLog, easy_auth: EasyAuth | None
+    ) -> None:
         self._router = router
         self._invoker = invoker
         self._keys = keys
         self._log = log
+        self._easy_auth = easy_auth
 
     def application(self, *, admin: Administration, blob_webhook: Handler) -> web.Application:
         app = web.Application(client_max_size=BODY_LIMIT, middlewares=[self._logged])
         admin.add_routes(app.router)
         app.router.add_route("*", "/runtime/webhooks/blobs", blob_webhook)
+        if self._easy_auth:
+            self._easy_auth.add_routes(app.router)
         app.router.add_route("*", "/{path:.*}", self._call)
         return app
 
@@ -54,12 +60,15 @@ class HttpFrontend:
         with contextlib.suppress(InvocationLostError):
             result = await self._invoker.invoke(
                 match.function,
-                request_value(request, body, match.route_params),
+                request_value(request, body, match.route_params, self._headers(request)),
                 reason="This function was programmatically called via the host APIs.",
                 parent=request.headers.get("traceparent"),
             )
             return response_of(result)
         return web.Response(status=500)
+
+    def _headers(self, request: web.Request) -> Mapping[str, str]:
+        return self._easy_auth.headers(request) if self._easy_auth else request.headers
 
     @web.middleware
     async def _logged(self, request: web.Request, handler: Handler) -> web.StreamResponse:

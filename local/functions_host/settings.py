@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from local.functions_host.easy_auth import Person, parse_people
 from local.functions_host.errors import ConfigurationError
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
@@ -36,6 +37,8 @@ class HostSettings:
     function_timeout: timedelta | None
     log_levels: Mapping[str, str]
     default_port: int | None
+    people: tuple[Person, ...] = ()
+    """Who can sign in by Easy Auth; nobody: it is off."""
 
     def resolve(self, text: str) -> str:
         """Replace every `%SETTING%` by the setting's value."""
@@ -58,7 +61,9 @@ class HostSettings:
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PYTHON_THREADPOOL_THREAD_COUNT": DEFAULT_THREADS,
         }
-        return base | defaults | dict(self.values)
+        # With Easy Auth the platform says so in an app setting, which is all the app may go by.
+        signed_in = {"WEBSITE_AUTH_ENABLED": "True"} if self.people else {}
+        return base | defaults | dict(self.values) | signed_in
 
     def _setting(self, name: str) -> str:
         if name not in self.values:
@@ -75,7 +80,8 @@ def load_settings(app_dir: Path, settings_file: Path) -> HostSettings:
     host_file = app_dir / "host.json"
     host = _overridden(_read_json(host_file) if host_file.exists() else {}, values)
     extensions = host.get("extensions", {})
-    port = local.get("Host", {}).get("LocalHttpPort")
+    local_host = local.get("Host", {})
+    port = local_host.get("LocalHttpPort")
     return HostSettings(
         app_dir=app_dir,
         values=values,
@@ -85,6 +91,7 @@ def load_settings(app_dir: Path, settings_file: Path) -> HostSettings:
         function_timeout=_timeout(host.get("functionTimeout", "00:30:00")),
         log_levels=host.get("logging", {}).get("logLevel", {}),
         default_port=None if port is None else int(port),
+        people=parse_people(local_host["EasyAuth"]) if "EasyAuth" in local_host else (),
     )
 
 

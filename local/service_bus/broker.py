@@ -47,8 +47,10 @@ async def run_broker(config: Config, place: Place, stop: asyncio.Future[None]) -
     namespace = Namespace(config.queues, store=store, clock=_now, on_available=on_available)
     addresses = AddressBook(namespace, config.not_served)
     hub.serve(namespace)
-    await _serve(hub, addresses, HttpSide(namespace, store), place, stop)
-    store.close()
+    try:
+        await _serve(hub, addresses, HttpSide(namespace, store), place, stop)
+    finally:
+        store.close()
 
 
 async def _serve(hub: Hub, addresses: AddressBook, side: HttpSide, place: Place, stop: asyncio.Future[None]) -> None:

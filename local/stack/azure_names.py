@@ -22,3 +22,4 @@ class Workspace:
 DEV = Workspace(name="mlw-dev", resource_group="rg-mlops-dev")
 TEST = Workspace(name="mlw-test", resource_group="rg-mlops-test")
 PRODUCTION = Workspace(name="mlw-prod", resource_group="rg-mlops-prod")
+REGISTRY = "mlr-shared"

@@ -64,9 +64,15 @@ def _start_supervisor(places: Places, *, tethered: bool) -> subprocess.Popen[byt
             env=os.environ | {"STACK_DIR": str(places.dir), "STACK_PORT_BASE": str(places.ports.base)},
             start_new_session=True,
         )
-    # The thread reaps the process and holds its standard input open: it ends with this process, not before.
-    threading.Thread(target=supervisor.wait, daemon=True).start()
+    # The thread holds the supervisor's standard input open: it ends with this process, not before.
+    threading.Thread(target=_reap, args=(supervisor,), daemon=True).start()
     return supervisor
+
+
+def _reap(supervisor: subprocess.Popen[bytes]) -> None:
+    supervisor.wait()
+    if supervisor.stdin:
+        supervisor.stdin.close()
 
 
 def _follow(places: Places, supervisor: subprocess.Popen[bytes], say: Say) -> Stack:

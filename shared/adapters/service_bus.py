@@ -42,6 +42,8 @@ REFUSED = (
     MessagingEntityDisabledError,
 )
 TRIES = 2
+SEND_WITHIN_SECONDS = 30
+"""Others wait for the same sender meanwhile."""
 
 
 def queue_of(command: Sendable) -> str:
@@ -109,10 +111,10 @@ class _Outlet:
             except MessageSizeExceededError:
                 if not len(batch):
                     raise
-                self._sender.send_messages(batch)
+                self._sender.send_messages(batch, timeout=SEND_WITHIN_SECONDS)
                 batch = self._sender.create_message_batch()
                 batch.add_message(message)
-        self._sender.send_messages(batch)
+        self._sender.send_messages(batch, timeout=SEND_WITHIN_SECONDS)
 
     def _drop(self) -> None:
         sender, self._sender = self._sender, None

@@ -23,6 +23,7 @@ TITLES = {
     Moment.RELEASE_SUCCEEDED: "✅ Release {id} is live in Production",
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
+    Moment.ROLLBACK_ENDED: "Rollback {phase}: {id}",
     Moment.ARTIFACT_INVALID: "❌ Artifact refused: {path}",
 }
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})

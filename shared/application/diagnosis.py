@@ -17,10 +17,9 @@ type Lines = tuple[str, ...]
 
 
 def failed(work: Work, ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
-    """The circuit failed: what happened, to which circuit, and what a look around found."""
-    found = f" Found: {'; '.join(lines)}." if lines else ""
+    """The circuit failed: what happened, to which circuit; what a look around found goes along for the message."""
     evidence = {"diagnosis": list(lines)} if lines else {}
-    return StepFailed(at=ports.clock.now(), error=f"{work.run.circuit}: {error}{found}", evidence=evidence)
+    return StepFailed(at=ports.clock.now(), error=f"{work.run.circuit}: {error}", evidence=evidence)
 
 
 def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:

@@ -223,9 +223,9 @@ class Dispatcher:
         for command in commands:
             match command:
                 case FreeSlot(slot=slot):
-                    self.slots.free(slot, release.release_id)
+                    self.slots.free(slot, release)
                 case StartQueued():
-                    self.slots.start_queued(release.release_id)
+                    self.slots.start_queued(release)
                 case _:
                     pass
 

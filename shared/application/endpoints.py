@@ -6,114 +6,20 @@ their circuit run is still where it was, then write with the lock's ETag: a work
 whoever moved the run on raises the fence.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from shared.application.locks import LockLost, activation_by, ledger_entry, owned_lock
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.settle import settle
 from shared.application.work import Work
-from shared.domain.errors import InvalidManifest, PermanentError
-from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry
-from shared.domain.naming import release_seq
+from shared.domain.errors import PermanentError
+from shared.domain.model import Circuit, EndpointLock, Environment
+from shared.domain.naming import is_rollback
 from shared.telemetry import log
 
 LOOK_AGAIN = timedelta(seconds=5)
 """How soon to look at a switch under way: R44 gives a rollback two minutes."""
-IMPORTED = "imported"
-"""R59: the ledger's first row on an endpoint from before us."""
-
-
-# ------------------------------------------------------------------------------------------------- the lock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockTaken:
-    lock: Versioned[EndpointLock]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockWaits:
-    """An older release that is still under way owns the endpoint."""
-
-    owner: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockLost:
-    """A newer release holds or held the endpoint, or a rollback took it."""
-
-    owner: str
-
-
-def take_lock(work: Work, ports: Ports) -> LockTaken | LockWaits | LockLost:
-    """Own the circuit's production endpoint. Every taking raises the fence, also that of one's own lock.
-
-    Raises:
-        ConflictError: somebody else wrote the lock meanwhile.
-    """
-    release = work.release
-    held = ports.endpoints.lock(Environment.PRODUCTION, work.run.circuit)
-    if held and held.row.owner != release.release_id:
-        if held.row.owner_seq > release.seq:
-            return LockLost(owner=held.row.owner)
-        owner = ports.releases.release(held.row.owner)
-        if owner and not owner.row.is_terminal:
-            return LockWaits(owner=held.row.owner)
-    lock = _owned(work, Environment.PRODUCTION, held)
-    etag = ports.endpoints.write_lock(lock, etag=held.etag if held else None)
-    return LockTaken(lock=Versioned(row=lock, etag=etag))
-
-
-def _owned(work: Work, environment: Environment, held: Versioned[EndpointLock] | None) -> EndpointLock:
-    """The lock as ours, with the fence raised; what is wanted stays as it is."""
-    owner, seq = work.release.release_id, work.release.seq
-    if held is None:
-        return EndpointLock(environment=environment, circuit=work.run.circuit, owner=owner, owner_seq=seq, fence=1)
-    return replace(held.row, owner=owner, owner_seq=seq, fence=held.row.fence + 1)
-
-
-# ----------------------------------------------------------------------------------------------- the ledger
-
-
-def import_default(ports: Ports, taken: LockTaken, default: str) -> None:
-    """R59: a default from before us becomes the ledger's first row, so that a rollback finds it.
-
-    Raises:
-        ConflictError: somebody else wrote the lock meanwhile.
-    """
-    lock = replace(taken.lock.row, fence=taken.lock.row.fence + 1, want=default)
-    entry = _entry(ports, lock, previous="", release_id=IMPORTED, by=IMPORTED)
-    ports.endpoints.write_lock(lock, etag=taken.lock.etag, ledger=entry)
-
-
-def _entry(ports: Ports, lock: EndpointLock, *, previous: str, release_id: str, by: str) -> LedgerEntry:
-    return LedgerEntry(
-        environment=lock.environment,
-        circuit=lock.circuit,
-        fence=lock.fence,
-        deployment=lock.want,
-        previous=previous,
-        release_id=release_id,
-        activated_at=ports.clock.now(),
-        by=by,
-    )
-
-
-def activation_by(ledger: Sequence[LedgerEntry], release_id: str, deployment: str) -> LedgerEntry | None:
-    """The newest row (they come newest first) with which a release made a deployment live."""
-    return next((row for row in ledger if (row.release_id, row.deployment) == (release_id, deployment)), None)
-
-
-def was_set_by_older_release(ledger: Sequence[LedgerEntry], default: str, seq: int) -> bool:
-    """Did one of our own older releases put this default there? Rollbacks and imports are no releases."""
-    newest = ledger[0] if ledger else None
-    if newest is None or newest.deployment != default:
-        return False
-    try:
-        return release_seq(newest.release_id) < seq
-    except InvalidManifest:
-        return False
 
 
 # ------------------------------------------------------------------------------------------------ the want
@@ -147,8 +53,8 @@ def want_in_test(work: Work, ports: Ports) -> None:
         if held and (held.row.owner, held.row.want) == (release.release_id, run.deployment):
             return
         previous = held.row.want if held else _default(ports, Environment.TEST, run.test_endpoint)
-        lock = replace(_owned(work, Environment.TEST, held), want=run.deployment, want_none=False)
-        entry = _entry(ports, lock, previous=previous, release_id=release.release_id, by=_by(work))
+        lock = replace(owned_lock(work, Environment.TEST, held), want=run.deployment, want_none=False)
+        entry = ledger_entry(ports, lock, previous=previous, release_id=release.release_id, by=_by(work))
         ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry)
 
     settle(ports.clock, attempt)
@@ -167,7 +73,7 @@ def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
             return MovedOn()
         lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False)
         previous = work.run.previous_deployment
-        entry = _entry(ports, lock, previous=previous, release_id=work.release.release_id, by=_by(work))
+        entry = ledger_entry(ports, lock, previous=previous, release_id=work.release.release_id, by=_by(work))
         ports.endpoints.write_lock(lock, etag=held.etag, ledger=entry)
         return Wanted(lock=lock)
 
@@ -199,11 +105,55 @@ def want_previous(work: Work, ports: Ports) -> Wanted | NeverSwitched | LockLost
 
 def _put_back(work: Work, ports: Ports, held: Versioned[EndpointLock], back: EndpointLock) -> Wanted:
     changes = back.want != held.row.want
-    entry = _entry(
+    entry = ledger_entry(
         ports, back, previous=held.row.want, release_id=work.release.release_id, by=f"{_by(work)}, reverting"
     )
     ports.endpoints.write_lock(back, etag=held.etag, ledger=entry if changes else None)
     return Wanted(lock=back)
+
+
+def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
+    """Take the endpoint over from whoever has it, want the rollback's target, and set the hold. Idempotent."""
+
+    def attempt() -> Wanted | LockLost | MovedOn:
+        run, environment = work.run, work.release.environment
+        held = ports.endpoints.lock(environment, run.circuit)
+        if held and held.row.owner == run.release_id:
+            return Wanted(lock=held.row)
+        if held and is_rollback(held.row.owner) and held.row.fence > run.fence:
+            return LockLost(owner=held.row.owner)
+        if not _is_still_there(work, ports):
+            return MovedOn()
+        lock = _rolled_back(work, ports, held)
+        entry = ledger_entry(
+            ports, lock, previous=run.deployment, release_id=run.release_id, by=work.release.requested_by
+        )
+        ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry)
+        return Wanted(lock=lock)
+
+    return settle(ports.clock, attempt)
+
+
+def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None) -> EndpointLock:
+    """The seq stays: a newer release may pass later, and the one that was rolled back finds the hold."""
+    run, release, now = work.run, work.release, ports.clock.now()
+    before = (
+        held.row
+        if held
+        else EndpointLock(
+            environment=release.environment, circuit=run.circuit, owner=run.release_id, owner_seq=0, fence=0
+        )
+    )
+    lock = replace(before, owner=run.release_id, fence=before.fence + 1, want=run.previous_deployment, want_none=False)
+    if release.environment is Environment.TEST:
+        return lock
+    return replace(
+        lock,
+        hold_since=now,
+        hold_until=now + release.policy.hold,
+        hold_by=release.requested_by,
+        hold_why=release.reason_asked,
+    )
 
 
 def raise_fence(work: Work, ports: Ports) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.application.dispatcher import Dispatcher
-from shared.application.intake import stored_plan
+from shared.application.plans import planned_runs
 from shared.application.ports import Insert, Ports, Update, Versioned
 from shared.application.settle import settle
 from shared.domain.commands import Command, FanOut
@@ -23,6 +23,7 @@ from shared.telemetry import log
 
 PAGE = 100
 """The most rows one transaction can hold."""
+FIRST_ROUNDS = frozenset({Round.INSPECTION, Round.ROLLBACK})
 PAGE_CHARACTERS = 1_500_000
 """Below the 4 MiB of a transaction, in UTF-16 as the service counts strings."""
 
@@ -83,7 +84,7 @@ class FanOutPage:
         run = stored.row
         now = self.ports.clock.now()
         if stored.etag == "":
-            return _first_work(release, run, self.ports)
+            return _first_work(release, run, command.round, self.ports)
         if (run.phase, run.gen, run.todo) == (ROUND_ENTRIES[command.round].phase, command.gen, command.round):
             return Decision(row=run, commands=implied_commands(run))
         reason = release.exclusions.get(str(run.circuit), "")
@@ -106,28 +107,28 @@ class FanOutPage:
 
     def _candidates(self, release: Release, command: FanOut) -> Sequence[Versioned[CircuitRun]]:
         existing = self.ports.releases.runs(release.release_id, after=command.cursor, limit=PAGE)
-        return existing if command.round is not Round.INSPECTION else self._with_planned(release, command, existing)
+        return self._with_planned(release, command, existing) if command.round in FIRST_ROUNDS else existing
 
     def _with_planned(
         self, release: Release, command: FanOut, existing: Sequence[Versioned[CircuitRun]]
     ) -> Sequence[Versioned[CircuitRun]]:
         """The first fan-out reads circuits from the release's own copy of the manifest: rows do not exist yet."""
         rows = {run_key(stored.row.circuit): stored for stored in existing}
-        for run in stored_plan(release, self.ports):
+        for run in planned_runs(release, self.ports):
             if run_key(run.circuit) > command.cursor:
                 rows.setdefault(run_key(run.circuit), Versioned(row=run, etag=""))
         return tuple(rows[key] for key in sorted(rows))[:PAGE]
 
 
-def _first_work(release: Release, planned: CircuitRun, ports: Ports) -> Decision[CircuitRun]:
+def _first_work(release: Release, planned: CircuitRun, round_: Round, ports: Ports) -> Decision[CircuitRun]:
     now = ports.clock.now()
     reason = release.exclusions.get(str(planned.circuit))
-    phase = CircuitPhase.EXCLUDED if reason else CircuitPhase.INSPECTING
+    phase = CircuitPhase.EXCLUDED if reason else ROUND_ENTRIES[round_].phase
     row = replace(
         planned,
         phase=phase,
         gen=release.gen,
-        todo=Round.NONE if reason else Round.INSPECTION,
+        todo=Round.NONE if reason else round_,
         since=now,
         due_at=None if reason else now + release.policy.overdue_after,
         hist=(HistoryEntry(at=now, source="", target=phase, why=reason or ""),),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from shared.application.evidence import gate_evidence
 from shared.application.ports import Change, Insert, Ports, Update
-from shared.domain.model import Gate, GateName, GateState, HistoryEntry, Release
+from shared.domain.model import LONG_AGO, Gate, GateName, GateState, HistoryEntry, Release
 
 
 def evidence_path(release_id: str, gate: GateName, digest: str) -> str:
@@ -36,6 +36,8 @@ def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
         digest=digest,
         evidence_blob=path,
         gen=release.gen,
+        # A gate that is asked again shows facts of the try before until its evidence is refreshed.
+        refreshed_at=at if release.gen == 1 else LONG_AGO,
         hist=(HistoryEntry(at=at, source="", target=GateState.OPEN, why=f"evidence {digest}"),),
     )
     found = ports.releases.release_and_gate(release.release_id, gate)

@@ -79,7 +79,7 @@ def on_approve(gate: GateName, runs: Sequence[CircuitRun], estate: Estate) -> li
             f"{estate.prod_workspace} is not touched: it has a gate of its own.",
         ]
     return [
-        f"{_count(runs, 'deployment')} named {deployments} created in {estate.prod_workspace}, next to the live ones.",
+        f"{_count(runs, 'deployment')} created in {estate.prod_workspace}, next to the live ones: {deployments}.",
         "When all of them stand, all are made the default; if one cannot be, those already switched are put back.",
         "The old deployments stay: a rollback makes them the default again.",
     ]

@@ -2,22 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from shared.application import notices
 from shared.application.dispatcher import Dispatcher
 from shared.application.manifest import parse_manifest
-from shared.application.ports import Ports
+from shared.application.plans import planned_release
+from shared.application.ports import ARTIFACT_NAME, Ports
 from shared.domain.commands import ReadArtifact, Tell
 from shared.domain.errors import ConflictError, InvalidManifest
-from shared.domain.model import CircuitRun, HistoryEntry, Moment, Release, ReleasePhase
-from shared.domain.plan import Manifest, plan_release
+from shared.domain.model import HistoryEntry, Moment, Release, ReleasePhase
+from shared.domain.plan import Manifest
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
-ARTIFACT_NAME = "changed_circuits.json"
 EMPTY_WAIT = timedelta(seconds=60)
 """R57: an upload in parts is first seen empty."""
 
@@ -65,7 +65,8 @@ class Intake:
 
     def read_again(self, path: str) -> Intaken:
         """The second look at a blob that was empty; gone meanwhile counts as empty."""
-        return self.from_artifact(path, self.ports.evidence.artifact(path) or b"", last_look=True)
+        content = self.ports.evidence.artifact(path) or b""
+        return self.from_artifact(path, content, metadata=self._metadata(path), last_look=True)
 
     def from_request(self, content: bytes) -> Intaken:
         """A release started by hand. The caller is told of a refusal, so nothing is recorded."""
@@ -78,8 +79,11 @@ class Intake:
         for path in self.ports.evidence.artifact_paths(since):
             content = self.ports.evidence.artifact(path)
             if content is not None:
-                looks.append(self.from_artifact(path, content, last_look=True))
+                looks.append(self.from_artifact(path, content, metadata=self._metadata(path), last_look=True))
         return looks
+
+    def _metadata(self, path: str) -> Mapping[str, str]:
+        return self.ports.evidence.artifact_metadata(path)
 
     def complete(self, release_id: str) -> None:
         """Finish an intake that was interrupted after its `active` row was written."""
@@ -101,7 +105,7 @@ class Intake:
             return Intaken(arrival=Arrival.INVALID, message=str(error))
 
     def _start(self, manifest: Manifest, content: bytes, path: str) -> Intaken:
-        release, _ = _plan(manifest, content, path, self.ports)
+        release, _ = planned_release(manifest, content, path, self.ports)
         existing = self.ports.releases.release(release.release_id)
         if existing is not None and existing.row.manifest_sha256 == release.manifest_sha256:
             return Intaken(arrival=Arrival.KNOWN, release_id=release.release_id)
@@ -144,31 +148,6 @@ class Intake:
         if rows:
             self.ports.releases.commit(*notices.inserts(rows))
         Dispatcher(self.ports).send(row, (Tell(moment=Moment.ARTIFACT_INVALID),))
-
-
-def stored_plan(release: Release, ports: Ports) -> tuple[CircuitRun, ...]:
-    """The circuits of a release, from its own copy of the manifest."""
-    content = ports.evidence.get(release.manifest_blob)
-    if content is None:
-        raise InvalidManifest(f"release {release.release_id}: its manifest {release.manifest_blob} is gone")
-    # The id may have come from the blob's metadata, which the copy does not carry.
-    known = {"release_id": release.release_id, "build_id": release.build_id}
-    manifest = parse_manifest(content, path=release.artifact_path, metadata=known)
-    _, runs = _plan(manifest, content, release.artifact_path, ports)
-    return runs
-
-
-def _plan(manifest: Manifest, content: bytes, path: str, ports: Ports) -> tuple[Release, tuple[CircuitRun, ...]]:
-    digest = hashlib.sha256(content).hexdigest()
-    return plan_release(
-        manifest,
-        naming=ports.naming,
-        policy=ports.policy,
-        at=ports.clock.now(),
-        manifest_sha256=digest,
-        manifest_blob=f"{manifest.release_id}/manifest-{digest}.json",
-        artifact_path=path,
-    )
 
 
 def _conflict(release_id: str) -> Intaken:

@@ -257,6 +257,8 @@ def _build_id(head: _Head, path: str, metadata: Mapping[str, str]) -> tuple[str,
     if not sources:
         return UNKNOWN_BUILD, ("build_id is missing, models can't be matched by their build",)
     build_id = next(iter(sources.values()))
+    if len(build_id) > LONGEST_TEXT or not build_id.isprintable():
+        raise InvalidManifest(f"build_id is longer than {LONGEST_TEXT} characters or can't be printed")
     if len(set(sources.values())) > 1:
         told = ", ".join(f"{text!r} in the {where}" for where, text in sources.items())
         return build_id, (f"build_id differs: {told}; {build_id!r} is taken",)

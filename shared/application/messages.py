@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
@@ -154,7 +154,7 @@ class _StepMessage(_Message):
 class _FanOutMessage(_Message):
     release_id: Text
     gen: Generation
-    round: Literal[1, 2, 3, 4, 5, 6]
+    round: Annotated[StrictInt, Field(ge=Round.INSPECTION, le=max(Round))]
     cursor: StrictStr
 
     def command(self) -> FanOut:

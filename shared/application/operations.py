@@ -1,7 +1,7 @@
 """What operators may ask of a release by HTTP: retry and cancel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.application.dispatcher import Dispatcher
 from shared.application.ports import Ports
@@ -28,7 +28,8 @@ class Operations:
             if self.ports.releases.release_and_run(release_id, circuit_of(name)) is None:
                 detail = f"{name} is not part of release {release_id}, so it can't be left out."
                 raise RequestRefused(422, "Unknown circuit", detail)
-        self.ports.releases.reactivate(release)
+        # With the gen it is about to have: a late end of the try before can't take it off the list again.
+        self.ports.releases.reactivate(replace(release, gen=release.gen + 1))
         return self._apply(release, RetryRequested(at=self.ports.clock.now(), by=by, why=reason, exclusions=exclude))
 
     def cancel(self, release_id: str, *, by: str, reason: str) -> Release:

@@ -168,6 +168,9 @@ class EndpointStore(Protocol):
             ConflictError: the lock row is not as it was read.
         """
 
+    def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
+        """The circuits that have a lock row in this environment; of one plant, or all."""
+
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         """Every activation, newest first."""
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.application.ports import Ports
 from shared.application.summary import merge_history, release_summary
 from shared.application.views import ReleasesView, ReleaseView
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit, CircuitRun, Environment, Gate, NoticeState, Release
+from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment, Gate, NoticeState, ProcessKind, Release
 from shared.domain.naming import timestamp
+
+ROLLBACK_GOAL = timedelta(minutes=2)
+"""R44: from the request to the verified default."""
 
 type Json = Mapping[str, object]
 
@@ -24,7 +28,7 @@ class Queries:
             RequestRefused: 404, there is none.
         """
         stored = self.ports.releases.release(release_id)
-        if stored is None:
+        if stored is None or stored.row.kind is not ProcessKind.RELEASE:
             raise RequestRefused(
                 404, "No such release", f"There is no release {release_id!r}. GET /api/releases lists them."
             )
@@ -65,7 +69,8 @@ class Queries:
     def releases_view(self, *, phase: str, circuit: str, limit: int, cursor: str) -> ReleasesView:
         """A page of releases, newest first, filtered; the cursor goes on where the page ended."""
         found, following = self.ports.releases.recent(limit=limit, cursor=cursor)
-        chosen = tuple(r for r in found if not phase or r.phase == phase)
+        releases = (r for r in found if r.kind is ProcessKind.RELEASE)
+        chosen = tuple(r for r in releases if not phase or r.phase == phase)
         if circuit:
             wanted = circuit_of(circuit)
             chosen = tuple(r for r in chosen if self.ports.releases.release_and_run(r.release_id, wanted))
@@ -77,6 +82,34 @@ class Queries:
         """`GET /api/releases`."""
         view = self.releases_view(phase=phase, circuit=circuit, limit=limit, cursor=cursor)
         return {"releases": [_head(release) for release in view.releases], "cursor": view.next_cursor}
+
+    def rollback(self, rollback_id: str) -> Json:
+        """`GET /api/rollbacks/{id}`: per circuit from, to, what became of it and in how many seconds (R44).
+
+        Raises:
+            RequestRefused: 404, there is none.
+        """
+        stored = self.ports.releases.release(rollback_id)
+        if stored is None or stored.row.kind is not ProcessKind.ROLLBACK:
+            raise RequestRefused(404, "No such rollback", f"There is no rollback {rollback_id!r}.")
+        rollback = stored.row
+        runs = tuple(found.row for found in self.ports.releases.runs(rollback_id))
+        ended = rollback.ended_at
+        return {
+            "rollback_id": rollback_id,
+            "environment": rollback.environment,
+            "phase": rollback.phase,
+            "reason": rollback.reason_asked,
+            "outcome": rollback.reason,
+            "requested_by": rollback.requested_by,
+            "requested_at": timestamp(rollback.created_at),
+            "ended_at": timestamp(ended) if ended else None,
+            "seconds": round((ended - rollback.created_at).total_seconds(), 1) if ended else None,
+            "goal_seconds": ROLLBACK_GOAL.total_seconds(),
+            "total": rollback.total,
+            "notes": list(rollback.warnings),
+            "circuits": [_rolled_back(run) for run in runs],
+        }
 
     def circuit(self, circuit: Circuit) -> Json:
         """`GET /api/circuits/{plant}/{circuit}`: what has been live since when, in both environments."""
@@ -91,6 +124,7 @@ class Queries:
         return {
             "want": stored.row.want if stored else "",
             "owner": stored.row.owner if stored else "",
+            "hold": self._hold(stored.row) if stored else None,
             "ledger": [
                 {
                     "deployment": entry.deployment,
@@ -102,6 +136,12 @@ class Queries:
                 for entry in self.ports.endpoints.ledger(environment, circuit)
             ],
         }
+
+    def _hold(self, lock: EndpointLock) -> Json | None:
+        if lock.hold_until is None or not lock.is_held(self.ports.clock.now()):
+            return None
+        since = timestamp(lock.hold_since) if lock.hold_since else None
+        return {"since": since, "until": timestamp(lock.hold_until), "by": lock.hold_by, "reason": lock.hold_why}
 
     def health(self) -> Mapping[str, Sequence[str]]:
         """Trouble people should know of; empty: none. Reads state once, so an unreachable store shows too."""
@@ -155,6 +195,21 @@ def _circuit(run: CircuitRun) -> Json:
         "error": run.error,
         "warnings": list(run.warnings),
         "evidence": run.evidence,
+    }
+
+
+def _rolled_back(run: CircuitRun) -> Json:
+    told = run.evidence.get("rollback")
+    seconds = told.get("seconds") if isinstance(told, Mapping) else None
+    return {
+        "plant_id": run.circuit.plant_id,
+        "circuit_id": run.circuit.circuit_id,
+        "endpoint": run.endpoint,
+        "from": run.deployment,
+        "to": run.previous_deployment,
+        "phase": run.phase,
+        "seconds": seconds,
+        "error": run.error,
     }
 
 

@@ -8,11 +8,12 @@ two always sees the other.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from shared.application.ports import Ports, Versioned
 from shared.application.settle import settle
 from shared.domain.events import CircuitEvent, SlotTaken
-from shared.domain.model import LONG_AGO, CircuitPhase, CircuitRun, Release, Slot
+from shared.domain.model import LONG_AGO, CircuitPhase, CircuitRun, Release, ReleasePhase, Slot
 
 LEASE_MARGIN = timedelta(minutes=5)
 
@@ -22,30 +23,27 @@ class Slots:
     ports: Ports
     to_run: Callable[[Versioned[Release], Versioned[CircuitRun], CircuitEvent], CircuitRun | None]
 
-    def start_queued(self, release_id: str) -> bool:
+    def start_queued(self, release: Release) -> bool:
         """Give a free slot to one queued circuit of this release; False: none is queued, or no slot is free."""
-        queued = self.ports.releases.first_in(release_id, CircuitPhase.QUEUED)
-        if queued is None:
-            return False
-        found = self.ports.releases.release_and_run(release_id, queued.row.circuit)
-        if found is None or found[1].row.phase is not CircuitPhase.QUEUED:
-            return self.start_queued(release_id)
-        release, run = found
-        number = settle(self.ports.clock, lambda: self._take(release.row, run.row))
-        if number is None:
-            return False
-        if self.to_run(release, run, SlotTaken(at=self.ports.clock.now(), slot=number)) is None:
+        while (queued := self.ports.releases.first_in(release.release_id, CircuitPhase.QUEUED)) is not None:
+            number = settle(self.ports.clock, partial(self._take, release, queued.row))
+            if number is None:
+                return False
+            # The release's ETag is not needed: a circuit that takes a slot has not ended its round.
+            unread = Versioned(row=release, etag="")
+            if self.to_run(unread, queued, SlotTaken(at=self.ports.clock.now(), slot=number)) is not None:
+                return True
             self._release(number)
-            return self.start_queued(release_id)
-        return True
+        return False
 
-    def free(self, number: int, release_id: str) -> None:
+    def free(self, number: int, release: Release) -> None:
         """Give a slot back and start whoever waits: in this release first, then in any other."""
         self._release(number)
-        if self.start_queued(release_id):
+        if self.start_queued(release):
             return
         for other in self.ports.releases.active_release_ids():
-            if other != release_id and self.start_queued(other):
+            found = None if other == release.release_id else self.ports.releases.release(other)
+            if found is not None and found.row.phase is ReleasePhase.TESTING and self.start_queued(found.row):
                 return
 
     def free_expired(self, count: int) -> None:

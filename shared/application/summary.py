@@ -11,6 +11,7 @@ from shared.domain.model import (
     CircuitRun,
     Gate,
     HistoryEntry,
+    ProcessKind,
     Release,
     ReleasePhase,
     Round,
@@ -32,7 +33,9 @@ class HistoryLine:
 
 
 def release_summary(release: Release, runs: Sequence[CircuitRun], estate: Estate) -> str:
-    """How a release ended, as text; empty while it runs."""
+    """How a release or a rollback ended, as text; empty while it runs."""
+    if release.kind is ProcessKind.ROLLBACK:
+        return rollback_summary(release, runs) if release.is_terminal else ""
     if release.phase is ReleasePhase.SUCCEEDED:
         return production_summary(release, runs, estate)
     return failure_report(release, runs) if release.is_terminal else ""
@@ -77,6 +80,38 @@ def _activated_at(run: CircuitRun) -> str:
     if at is None and run.phase is CircuitPhase.LIVE:
         at = next((entry.at for entry in reversed(run.hist) if entry.target == CircuitPhase.LIVE), None)
     return timestamp(at) if isinstance(at, datetime) else str(at or "")
+
+
+def rollback_summary(rollback: Release, runs: Sequence[CircuitRun]) -> str:
+    """Which deployment is the default again on which circuit, and which could not be put back."""
+    ordered = sorted(runs, key=lambda run: run.circuit)
+    back = [run for run in ordered if run.phase is CircuitPhase.RESTORED]
+    absent = [run for run in ordered if run.phase is not CircuitPhase.RESTORED]
+    lines = [
+        RULE,
+        "✅ Rollback Complete!" if rollback.phase is ReleasePhase.SUCCEEDED else f"❌ Rollback {words(rollback.phase)}",
+        RULE,
+        f"Rollback ID: {rollback.release_id}",
+        f"Environment: {rollback.environment}",
+        f"Requested By: {rollback.requested_by or 'unknown'}",
+        f"Reason: {rollback.reason_asked or 'none was given'}",
+        "",
+        *(["📋 Restored Circuits:", *(f"   - {_spaced(run)} → {_restored(run)}" for run in back), ""] if back else []),
+        *(
+            ["⏭️ Not Restored:", *(f"   - {_spaced(run)}: {outcome(run, rollback)}" for run in absent), ""]
+            if absent
+            else []
+        ),
+        RULE,
+    ]
+    return "\n".join(lines)
+
+
+def _restored(run: CircuitRun) -> str:
+    told = run.evidence.get("rollback")
+    seconds = told.get("seconds") if isinstance(told, Mapping) else None
+    took = f", {seconds} s after the request" if seconds is not None else ""
+    return f"{run.previous_deployment} (was {run.deployment}{took})"
 
 
 def outcome(run: CircuitRun, release: Release) -> str:
@@ -126,6 +161,8 @@ def diagnosis(run: CircuitRun) -> tuple[str, ...]:
 def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
     """The one thing to do now."""
     retry = f"POST /api/releases/{release.release_id}/retry"
+    if release.kind is ProcessKind.ROLLBACK:
+        return _after_rollback(release)
     match release.phase:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
             return (
@@ -141,6 +178,12 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
             return "nothing, unless the models are still wanted: then let a new build start a new release."
         case _:
             return "nothing."
+
+
+def _after_rollback(rollback: Release) -> str:
+    if rollback.phase is ReleasePhase.FAILED:
+        return "remove the cause, then POST /api/rollbacks with the circuits that were not restored."
+    return "nothing. A hold keeps releases from activating these circuits until it ends or is lifted."
 
 
 def merge_history(release: Release, runs: Sequence[CircuitRun], gates: Sequence[Gate]) -> tuple[HistoryLine, ...]:
@@ -173,6 +216,7 @@ ROUND_NAMES = {
     Round.STAGING: "staging in Production",
     Round.ACTIVATION: "activation in Production",
     Round.REVERSION: "reverting Production",
+    Round.ROLLBACK: "rollback",
 }
 
 

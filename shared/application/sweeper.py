@@ -5,6 +5,7 @@ from datetime import datetime
 
 from shared.application import notices
 from shared.application.dispatcher import Dispatcher
+from shared.application.gate_refresh import GateRefresh
 from shared.application.gates import Gates
 from shared.application.intake import Intake
 from shared.application.ports import Ports, Update, Versioned
@@ -103,6 +104,8 @@ class Sweeper:
             Gates(self.ports).expire(release.row.release_id, gate)
         elif not gate.row.reminded and now >= _reminder_at(release.row, gate.row):
             self._remind(release.row, gate, now)
+        else:
+            GateRefresh(self.ports).refresh_if_due(release.row, gate)
 
     def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
         """One reminder, to those who have not decided."""

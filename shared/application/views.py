@@ -1,7 +1,7 @@
 """Use cases: read models of the pages; what a page shows, nothing of how."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -45,6 +45,7 @@ class ApprovalView:
     """What changed since the person last looked."""
     decision: str = ""
     comment: str = ""
+    exclude: Mapping[str, str] = field(default_factory=dict)
     """What was filled in when the answer was not taken: nobody types twice."""
     view_url: str = ""
 
@@ -59,6 +60,10 @@ class ReleaseView:
     summary: str
     now: datetime
     notices: Sequence[Notice] = ()
+    paused: bool = False
+    """The reader stopped the page from refreshing itself (`?paused=1`)."""
+    view_token: str = ""
+    """The token the page was opened with, if any; its own links carry it on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

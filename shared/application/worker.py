@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from shared.application.dispatcher import Dispatcher, is_current
-from shared.application.endpoints import converge
+from shared.application.endpoints import LOOK_AGAIN, Converging, converge
 from shared.application.ports import Ports, Versioned
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
-from shared.domain.model import CircuitPhase, CircuitRun, Environment, Release, Round
+from shared.domain.model import CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import ROUND_OF, decide_poll, implied_commands
 from shared.telemetry import log
 
@@ -57,9 +57,12 @@ class Worker:
             return
         outcome = self._run(command.kind, Work(release=release.row, run=run.row))
         if isinstance(outcome, StillRunning):
-            self._look_again(release, run, outcome)
+            written = self._look_again(release, run, outcome)
         else:
-            Dispatcher(self.ports).to_run(release, run, outcome)
+            written = Dispatcher(self.ports).to_run(release, run, outcome)
+        if written is None and command.kind in WRITES_DEFAULTS:
+            # The row moved on while the step ran: what it wrote may be stale by now.
+            self._put_right(command, run.row, release.row)
 
     def _run(self, kind: StepKind, work: Work) -> CircuitEvent | StillRunning:
         try:
@@ -71,16 +74,18 @@ class Worker:
             _told("step failed", "step_failed", work, error)
             return StepFailed(at=self.ports.clock.now(), error=str(error))
 
-    def _look_again(self, release: Versioned[Release], run: Versioned[CircuitRun], still: StillRunning) -> None:
+    def _look_again(
+        self, release: Versioned[Release], run: Versioned[CircuitRun], still: StillRunning
+    ) -> CircuitRun | None:
         policy, now = release.row.policy, self.ports.clock.now()
-        Dispatcher(self.ports).poll_run(release, run, lambda row: decide_poll(row, still, policy, now))
+        return Dispatcher(self.ports).poll_run(release, run, lambda row: decide_poll(row, still, policy, now))
 
     def _stale(
         self, command: RunStep, release: Versioned[Release], run: Versioned[CircuitRun], *, redelivered: bool
     ) -> None:
         """A message about the past: what it may have left half done is put right, and what was lost sent again."""
         if command.kind in WRITES_DEFAULTS:
-            self._put_right(command, run.row)
+            self._put_right(command, run.row, release.row)
         if not redelivered:
             _dropped(command, f"the circuit is {run.row.phase} (gen {run.row.gen}, look {run.row.poll_n})")
             return
@@ -89,11 +94,29 @@ class Worker:
         if run.row.todo is Round.NONE and (round_ := ROUND_OF.get(release.row.phase)) is not None:
             dispatcher.fan_in(command.release_id, round_)
 
-    def _put_right(self, command: RunStep, run: CircuitRun) -> None:
-        """Whatever a late worker may still have written, the endpoint's default becomes what is wanted."""
-        in_test = command.phase is CircuitPhase.ACTIVATING_TEST
+    def _put_right(self, command: RunStep, run: CircuitRun, release: Release) -> None:
+        """Whatever a late worker may still have written, the endpoint's default becomes what is wanted.
+
+        Raises:
+            TransientError: it is not there yet; the message comes again.
+        """
+        drill = release.kind is ProcessKind.ROLLBACK and release.environment is Environment.TEST
+        in_test = drill or command.phase is CircuitPhase.ACTIVATING_TEST
         environment = Environment.TEST if in_test else Environment.PRODUCTION
-        converge(environment, run.circuit, run.test_endpoint if in_test else run.endpoint, self.ports)
+        name = run.test_endpoint if in_test else run.endpoint
+        try:
+            reached = converge(environment, run.circuit, name, self.ports)
+        except PermanentError as error:
+            log.error(
+                "endpoint can't be put right",
+                action="put_right_failed",
+                release_id=run.release_id,
+                circuit=run.circuit,
+                error=error,
+            )
+            return
+        if isinstance(reached, Converging):
+            raise TransientError(reached.why, retry_after=LOOK_AGAIN)
 
     def _postpone(self, command: RunStep, error: TransientError) -> None:
         """Our own storage is out of reach: the same message again, later and under a new id."""
@@ -116,7 +139,7 @@ class Worker:
         found = self.ports.releases.release_and_run(command.release_id, command.circuit)
         if found is None or not is_current(command, found[1].row):
             if found is not None and command.kind in WRITES_DEFAULTS:
-                self._put_right(command, found[1].row)
+                self._put_right(command, found[1].row, found[0].row)
             _dropped(command, "dead-lettered, and its state is over")
             return
         release, run = found

@@ -73,6 +73,11 @@ class TestDefaultSet(CircuitEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitHeld(CircuitEvent):
+    """A rollback's hold is open: the circuit is left out, and `why` says since when, by whom and for what reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductionLocked(CircuitEvent):
     """The lock is ours and the live default is frozen: nothing has been changed yet (R36)."""
 
@@ -103,6 +108,8 @@ class ActivationSkipped(CircuitEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitRestored(CircuitEvent):
     """The default was re-read and is the frozen previous deployment."""
+
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ class ReleasePhase(StrEnum):
     STAGING_PRODUCTION = "staging_production"
     ACTIVATING = "activating"
     REVERTING = "reverting"
+    ROLLING_BACK = "rolling_back"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REJECTED = "rejected"
@@ -61,8 +62,15 @@ TERMINAL_RELEASE_PHASES = frozenset(
 )
 
 
+class ProcessKind(StrEnum):
+    """A rollback is a small process of the same kind: own rows, fan-out, a step per circuit, fan-in, summary."""
+
+    RELEASE = "release"
+    ROLLBACK = "rollback"
+
+
 class Round(IntEnum):
-    """The six rounds of work that all circuits of a release go through together; `todo` holds its number."""
+    """The rounds of work that all circuits of a release go through together; `todo` holds its number."""
 
     NONE = 0
     INSPECTION = 1
@@ -71,6 +79,7 @@ class Round(IntEnum):
     STAGING = 4
     ACTIVATION = 5
     REVERSION = 6
+    ROLLBACK = 7
 
 
 class CircuitPhase(StrEnum):
@@ -120,6 +129,7 @@ class Moment(StrEnum):
     RELEASE_SUCCEEDED = "release_succeeded"
     RELEASE_FAILED = "release_failed"
     RELEASE_ENDED = "release_ended"
+    ROLLBACK_ENDED = "rollback_ended"
     ARTIFACT_INVALID = "artifact_invalid"
 
 
@@ -169,6 +179,9 @@ class Release:
     manifest_blob: str
     policy: Policy
     created_at: datetime
+    kind: ProcessKind = ProcessKind.RELEASE
+    environment: Environment = Environment.PRODUCTION
+    """Where a rollback works; a release goes through all of them."""
     gen: int = 1
     fanout_cursor: str = FANOUT_START
     due_at: datetime | None = None
@@ -181,6 +194,10 @@ class Release:
     """`PLANT/CIRCUIT` -> why it was left out."""
     commit_sha: str = ""
     requested_by: str = ""
+    reason_asked: str = ""
+    """Why a rollback was asked for."""
+    request_digest: str = ""
+    """Equal for identical rollback requests (D13)."""
     artifact_path: str = ""
     warnings: tuple[str, ...] = ()
     ended_at: datetime | None = None
@@ -274,6 +291,8 @@ class Gate:
     wrong_codes: Mapping[str, int] = field(default_factory=dict)
     """Approver -> wrong codes entered; five void the link."""
     gen: int = 1
+    refreshed_at: datetime = LONG_AGO
+    """When the evidence was last looked at again; LONG_AGO: it has to be."""
     reminded: bool = False
     hist: tuple[HistoryEntry, ...] = ()
 
@@ -310,6 +329,14 @@ class EndpointLock:
     """Empty: no default is wanted yet, or none at all (`want_none`)."""
     want_none: bool = False
     """D11: the endpoint shall have no default, as before its first activation."""
+    hold_until: datetime | None = None
+    """Until then no release activates this circuit, unless the hold is lifted; None: no hold."""
+    hold_since: datetime | None = None
+    hold_by: str = ""
+    hold_why: str = ""
+
+    def is_held(self, now: datetime) -> bool:
+        return self.hold_until is not None and now < self.hold_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,14 @@ def smoke_job_name(release_id: str, gen: int, circuit: Circuit, attempt: int = 0
     return f"smoke-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
+ROLLBACK_PREFIX = "rollback-"
+
+
+def is_rollback(process_id: str) -> bool:
+    """Does an owner's or a ledger's id name a rollback?"""
+    return process_id.startswith(ROLLBACK_PREFIX)
+
+
 def test_data_path(circuit: Circuit) -> str:
     """R23: ids as written."""
     return f"test-data/{circuit.plant_id}/{circuit.circuit_id}/"

@@ -18,8 +18,12 @@ class Policy:
     """R25: from the invocation of the smoke test to its end."""
     activate_limit: timedelta = timedelta(minutes=10)
     restore_limit: timedelta = timedelta(minutes=10)
+    hold: timedelta = timedelta(days=14)
+    """How long a rolled-back circuit is not activated by itself."""
     gate_limit: timedelta = timedelta(hours=24)
     """R8."""
+    gate_refresh: timedelta = timedelta(minutes=15)
+    """How often an open gate's evidence is looked at again."""
     gate_reminder_before: timedelta = timedelta(hours=4)
     overdue_after: timedelta = timedelta(seconds=90)
     """A row is overdue this long after the check it waits for."""

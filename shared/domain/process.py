@@ -20,6 +20,7 @@ from shared.domain.model import (
     GateName,
     HistoryEntry,
     Moment,
+    ProcessKind,
     Release,
     ReleasePhase,
     Round,
@@ -46,6 +47,7 @@ ROUND_OF: Mapping[ReleasePhase, Round] = {
     R.STAGING_PRODUCTION: Round.STAGING,
     R.ACTIVATING: Round.ACTIVATION,
     R.REVERTING: Round.REVERSION,
+    R.ROLLING_BACK: Round.ROLLBACK,
 }
 
 GATE_OF: Mapping[ReleasePhase, GateName] = {
@@ -89,6 +91,9 @@ ROUND_EDGES: Mapping[tuple[ReleasePhase, RoundOutcome], ReleasePhase] = {
     (R.REVERTING, RoundOutcome.GREEN): R.FAILED,
     (R.REVERTING, RoundOutcome.RED): R.FAILED,
     (R.REVERTING, RoundOutcome.NEUTRAL): R.FAILED,
+    (R.ROLLING_BACK, RoundOutcome.GREEN): R.SUCCEEDED,
+    (R.ROLLING_BACK, RoundOutcome.RED): R.FAILED,
+    (R.ROLLING_BACK, RoundOutcome.NEUTRAL): R.SUPERSEDED,
 }
 
 # (where, what happened) -> where next
@@ -107,6 +112,7 @@ RELEASE_EDGES: Mapping[tuple[ReleasePhase, type[e.ReleaseEvent]], ReleasePhase] 
     (R.STAGING_PRODUCTION, e.FanOutDied): R.FAILED,
     (R.ACTIVATING, e.FanOutDied): R.REVERTING,
     (R.REVERTING, e.FanOutDied): R.FAILED,
+    (R.ROLLING_BACK, e.FanOutDied): R.FAILED,
 }
 
 CANCELLABLE_ROUNDS = frozenset({R.INSPECTING, R.PROMOTING, R.TESTING, R.STAGING_PRODUCTION})
@@ -211,7 +217,7 @@ def _request_cancel(release: Release, event: e.CancelRequested) -> Decision[Rele
 
 
 def _retry(release: Release, event: e.RetryRequested) -> Decision[Release]:
-    if release.phase not in {R.FAILED, R.EXPIRED}:
+    if release.kind is not ProcessKind.RELEASE or release.phase not in {R.FAILED, R.EXPIRED}:
         raise IllegalTransition(
             f"release {release.release_id} is {release.phase}: only failed or expired ones can retry"
         )
@@ -256,7 +262,10 @@ def _entering(row: Release) -> tuple[Command, ...]:
         commands.append(fan_out(row))
     if gate := GATE_OF.get(row.phase):
         commands.append(OpenGate(gate=gate))
-    if moment := MOMENT_OF.get(row.phase):
+    moment = MOMENT_OF.get(row.phase)
+    if moment and row.kind is ProcessKind.ROLLBACK:
+        moment = Moment.ROLLBACK_ENDED
+    if moment:
         commands.append(Tell(moment=moment))
     return tuple(commands)
 
@@ -303,6 +312,7 @@ ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
     Round.REVERSION: RoundEntry(
         phase=C.RESTORING, after=frozenset({C.LIVE}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
     ),
+    Round.ROLLBACK: RoundEntry(phase=C.RESTORING, after=frozenset(), again=frozenset(), done=C.RESTORED),
 }
 
 # (where, what happened) -> where next
@@ -318,6 +328,7 @@ CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] 
     (C.ACTIVATING, e.CircuitActivated): C.LIVE,
     (C.ACTIVATING, e.ActivationSkipped): C.STAGED,
     (C.RESTORING, e.CircuitRestored): C.RESTORED,
+    (C.LOCKING, e.CircuitHeld): C.EXCLUDED,
     (C.LOCKING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.STAGING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.ACTIVATING, e.CircuitSuperseded): C.SUPERSEDED,

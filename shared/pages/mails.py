@@ -79,6 +79,10 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
             line = f"Release {release.release_id} is live in Production ({count(len(runs), 'circuit')})"
         case Moment.RELEASE_FAILED:
             line = f"Release {release.release_id} failed{_failed_names(runs)}"
+        case Moment.ROLLBACK_ENDED:
+            line = (
+                f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
+            )
         case Moment.ARTIFACT_INVALID:
             line = f"Artifact refused: {release.artifact_path or release.release_id}"
         case _:

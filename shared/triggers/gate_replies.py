@@ -37,7 +37,9 @@ def outcome_page(
     """Back to the page after a decision; else the page again, with what was filled in and why it was not taken."""
     if outcome.verdict in {Verdict.APPROVED, Verdict.REJECTED, Verdict.COUNTED}:
         return page("", 303, {"Location": f"/approvals/{quote(req.route_params['token'], safe='')}"})
-    shown = replace(_shown(visitor, outcome.view, cookie), decision=body.decision, comment=body.comment)
+    shown = replace(
+        _shown(visitor, outcome.view, cookie), decision=body.decision, comment=body.comment, exclude=body.exclude
+    )
     match outcome.verdict:
         case Verdict.WRONG_CODE:
             tries = _tries_left(visitor, outcome)

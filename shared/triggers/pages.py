@@ -1,5 +1,7 @@
 """Pages to read: the list of releases and one release. Reached by sign-in or by a signed link, never by a key."""
 
+from dataclasses import replace
+
 import azure.functions as func
 
 from shared.application.queries import Queries
@@ -36,7 +38,9 @@ def release_page(req: func.HttpRequest) -> func.HttpResponse:
     release_id = req.route_params["id"]
     if ports().tokens.read_view(req.params.get("view", "")) != release_id and not _may_read(req):
         raise _not_for_you("This page opens by the link in the release's mails, or after sign-in.")
-    return page(render_release(Queries(ports()).release_view(release_id)))
+    view = Queries(ports()).release_view(release_id)
+    paused = req.params.get("paused") == "1"
+    return page(render_release(replace(view, paused=paused, view_token=req.params.get("view", ""))))
 
 
 @blueprint.route(route="assets/pages.css", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

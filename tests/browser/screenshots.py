@@ -7,11 +7,11 @@ from tests.support.chromium import chromium
 from tests.support.sample_pages import page_server, sample_mails, sample_pages
 
 MOST_BYTES = 200_000
-PHONE, DESK = (360, 640), (1280, 800)
+PHONE, DESK, TALL = (360, 640), (1100, 800), (1100, 1000)
 # name -> (screen, colour scheme, the whole page or the first screen)
 PICTURES = {
-    "approval-registry": (DESK, "light", True),
-    "approval-production": (DESK, "dark", True),
+    "approval-registry": (TALL, "light", False),
+    "approval-production": (TALL, "dark", False),
     "approval-many": (PHONE, "light", False),
     "approval-changed": (PHONE, "dark", False),
     "approval-wrong-code": (PHONE, "light", False),
@@ -20,9 +20,10 @@ PICTURES = {
     "release-testing": (DESK, "light", True),
     "release-succeeded": (DESK, "dark", True),
     "release-failed": (PHONE, "light", True),
+    "rollback": (DESK, "light", True),
     "releases": (DESK, "light", True),
     "error": (PHONE, "light", False),
-    "mail-gate-opened": (DESK, "light", True),
+    "mail-gate-opened": (PHONE, "light", True),
     "mail-gate-production": (PHONE, "light", True),
     "mail-succeeded": (DESK, "light", True),
     "mail-failed": (DESK, "light", True),

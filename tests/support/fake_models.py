@@ -19,7 +19,7 @@ from shared.application.ports import (
     PromotedModel,
     ProvisioningState,
 )
-from shared.domain.errors import PermanentError, PipelineError
+from shared.domain.errors import PermanentError, PipelineError, TransientError
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import name_problem, test_data_path
 
@@ -72,8 +72,11 @@ class _Settling:
     ends: ProvisioningState = ProvisioningState.SUCCEEDED
     failure: str = ""
 
+    def is_over(self, now: datetime) -> bool:
+        return self.looks <= 0 and now >= self.ready_at
+
     def look(self, now: datetime) -> ProvisioningState:
-        if self.looks <= 0 and now >= self.ready_at:
+        if self.is_over(now):
             return self.ends
         self.looks -= 1
         return ProvisioningState.RUNNING
@@ -386,6 +389,8 @@ class FakeModels:
         held = self._ready_endpoint(environment, endpoint)
         if deployment not in held.deployments:
             raise PermanentError(f"{endpoint} has no deployment {deployment}")
+        if not held.deployments[deployment].settling.is_over(self._now()):
+            raise TransientError(f"{deployment} is still being created")
         held.next_default, held.settling = deployment, self._operation()
         self._leave("set_default")
 
@@ -472,6 +477,8 @@ class FakeModels:
         held = self._endpoints.get((environment, name))
         if held is None:
             raise PermanentError(f"there is no endpoint {name} in {environment}")
+        if not held.settling.is_over(self._now()):
+            raise TransientError(f"another operation on {name} is under way")
         return held
 
     def _advance(self, job: _Job) -> None:

@@ -174,10 +174,8 @@ class FakeReleaseStore(Service):
 
     def _check(self, change: Change) -> None:
         stored = self._get(change.row.release_id, row_key(change.row))
-        if isinstance(change, Insert):
-            fits = stored is None
-        else:
-            fits = stored is not None and stored.etag == change.etag
+        read = None if isinstance(change, Insert) else change.etag
+        fits = (stored.etag if stored else None) == read
         if not fits:
             raise ConflictError(f"{row_key(change.row)} of {change.row.release_id} is not as it was read")
 
@@ -290,6 +288,12 @@ class FakeEndpointStore(Service):
             if ledger is not None:
                 self.ledgers[place].append(ledger)
             return self.locks[place].etag
+
+    def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
+        self.asked("circuits")
+        with self.lock_:
+            here = [circuit for place, circuit in self.locks if place is environment]
+        return sorted(circuit for circuit in here if plant_id in {"", circuit.plant_id})
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         self.asked("ledger")

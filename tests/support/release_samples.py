@@ -17,6 +17,7 @@ from shared.domain.model import (
     HistoryEntry,
     Moment,
     Notice,
+    ProcessKind,
     Release,
     ReleasePhase,
     Round,
@@ -155,7 +156,7 @@ def three_runs() -> tuple[CircuitRun, ...]:
 def three_tested() -> tuple[CircuitRun, ...]:
     """The same after a green Test, one with an extra column in its output."""
     runs = [replace(run, phase=CircuitPhase.TESTED, job_name="smoke-3b9ac3") for run in three_runs()]
-    tested = [replace(run, evidence=tested_evidence(run.circuit) | {"live": run.evidence["live"]}) for run in runs]
+    tested = [replace(run, evidence={**tested_evidence(run.circuit), "live": run.evidence["live"]}) for run in runs]
     tested[1] = replace(
         tested[1],
         evidence={**tested[1].evidence, "schema": {"missing": [], "extra": ["confidence"], "changed": []}},
@@ -234,3 +235,36 @@ def a_letter(moment: Moment = Moment.GATE_OPENED, **changes: object) -> Letter:
         view_url="https://releases.example.com/releases/20251210.1?view=IjIwMjUxMjEwLjEi.x",
     )
     return replace(letter, **changes)  # type: ignore[arg-type]
+
+
+def a_rollback(**changes: object) -> Release:
+    """Two circuits put back after a bad night."""
+    rollback = a_release(
+        release_id="rollback-20251211-0930-7f3a",
+        kind=ProcessKind.ROLLBACK,
+        phase=ReleasePhase.SUCCEEDED,
+        build_id="",
+        total=2,
+        requested_by="otto@example.com",
+        reason_asked="predictions drifted overnight",
+        ended_at=NOW,
+        hist=(),
+    )
+    return replace(rollback, **changes)  # type: ignore[arg-type]
+
+
+def rolled_back_runs() -> tuple[CircuitRun, ...]:
+    """One is back, one could not be put back."""
+    back = a_run(
+        phase=CircuitPhase.RESTORED,
+        previous_deployment="deployment-20251203-5",
+        evidence={"rollback": {"from": "deployment-20251210-1", "to": "deployment-20251203-5", "seconds": 41.3}},
+    )
+    stuck = a_run(
+        CIRCUITS[1],
+        phase=CircuitPhase.FAILED,
+        previous_deployment="deployment-20251203-5",
+        error="deployment-20251203-5 does not exist on be-plant001-circuit02; nothing was changed",
+        error_round=Round.ROLLBACK,
+    )
+    return back, stuck

@@ -40,8 +40,10 @@ from tests.support.release_samples import (
     a_gate,
     a_letter,
     a_release,
+    a_rollback,
     a_run,
     failed_runs,
+    rolled_back_runs,
     three_live,
     three_runs,
     three_tested,
@@ -126,6 +128,9 @@ def sample_pages() -> Mapping[str, str]:
         "release-testing": render_release(
             ReleaseView(release=testing, runs=_in_test(), gates=(approved,), summary="", now=NOW)
         ),
+        "release-paused": render_release(
+            ReleaseView(release=testing, runs=_in_test(), gates=(approved,), summary="", now=NOW, paused=True)
+        ),
         "release-succeeded": render_release(
             ReleaseView(
                 release=live,
@@ -138,9 +143,22 @@ def sample_pages() -> Mapping[str, str]:
         "release-failed": render_release(
             ReleaseView(release=failed, runs=failed_runs(), gates=(approved,), summary="", now=NOW)
         ),
+        "rollback": render_release(
+            ReleaseView(
+                release=_rollback(),
+                runs=rolled_back_runs(),
+                gates=(),
+                summary=release_summary(_rollback(), rolled_back_runs(), ESTATE),
+                now=NOW,
+            )
+        ),
         "releases": render_releases(ReleasesView(releases=_list(), now=NOW, next_cursor="next")),
         "error": render_error(404, "Not found", "There is no such page, or the link is not complete."),
     }
+
+
+def _rollback() -> Release:
+    return a_rollback(phase=ReleasePhase.FAILED, reason="1 of 2 circuits could not be put back")
 
 
 def _in_test() -> tuple[CircuitRun, ...]:
@@ -165,14 +183,14 @@ def sample_mails() -> Mapping[str, str]:
     """Name -> the HTML part of each mail."""
     live = a_release(phase=ReleasePhase.SUCCEEDED)
     failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test")
-    production = {
-        "runs": three_tested(),
-        "release": a_release(phase=ReleasePhase.AWAITING_PRODUCTION_APPROVAL),
-        "gates": (a_gate(GateName.PRODUCTION),),
-    }
+    production = a_letter(
+        runs=three_tested(),
+        release=a_release(phase=ReleasePhase.AWAITING_PRODUCTION_APPROVAL),
+        gates=(a_gate(GateName.PRODUCTION),),
+    )
     letters = {
         "mail-gate-opened": a_letter(),
-        "mail-gate-production": a_letter(**production),
+        "mail-gate-production": production,
         "mail-gate-reminder": a_letter(Moment.GATE_REMINDER),
         "mail-gate-expired": a_letter(Moment.GATE_EXPIRED, release=a_release(phase=ReleasePhase.EXPIRED)),
         "mail-succeeded": a_letter(
@@ -185,6 +203,13 @@ def sample_mails() -> Mapping[str, str]:
         "mail-ended": a_letter(
             Moment.RELEASE_ENDED,
             release=a_release(phase=ReleasePhase.REJECTED, reason="rejected by mona@example.com: cutoff date"),
+        ),
+        "mail-rollback": a_letter(
+            Moment.ROLLBACK_ENDED,
+            release=_rollback(),
+            runs=rolled_back_runs(),
+            gates=(),
+            summary=release_summary(_rollback(), rolled_back_runs(), ESTATE),
         ),
         "mail-invalid": a_letter(
             Moment.ARTIFACT_INVALID,

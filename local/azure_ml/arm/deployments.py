@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.azure_ml.arm.endpoints import deletion_reply, known_endpoint
+from local.azure_ml.arm.endpoints import deletion_reply, known_endpoint, patched
 from local.azure_ml.assets import find
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import conflict, invalid, not_found, quota_exceeded
@@ -57,6 +57,13 @@ async def put_deployment(world: World, call: Call) -> Reply:
     version = call.query.get("api-version", "")
     headers = {"Azure-AsyncOperation": arm_url(operation, "mfeOperationsStatus", version)}
     return Reply(status=200 if old else 201, body=in_state(wanted, state_of(shown)), headers=headers)
+
+
+async def patch_deployment(world: World, call: Call) -> Reply:
+    """Change a deployment's tags and nothing else."""
+    workspace, endpoint, name = call.workspace, call.params["endpoint"], call.params["deployment"]
+    old = known_deployment(world, workspace, endpoint, name)
+    return patched(world, call, DEPLOYMENTS, f"{workspace.name}/{endpoint}/{name}", old)
 
 
 async def delete_deployment(world: World, call: Call) -> Reply:

@@ -59,6 +59,25 @@ async def put_endpoint(world: World, call: Call) -> Reply:
     )
 
 
+async def patch_endpoint(world: World, call: Call) -> Reply:
+    """Change an endpoint's tags and nothing else; the default stays."""
+    workspace, name = call.workspace, call.params["endpoint"]
+    old = known_endpoint(world, workspace, name)
+    return patched(world, call, ENDPOINTS, f"{workspace.name}/{name}", old)
+
+
+def patched(world: World, call: Call, collection: str, key: str, old: Document) -> Reply:
+    """The resource with the tags of the body, at once."""
+    if state_of(old) in IN_TRANSITION:
+        raise conflict(f"'{old['name']}' is in state '{state_of(old)}' and cannot be changed now.")
+    tags = (call.body or {}).get("tags")
+    if not isinstance(tags, dict):
+        raise invalid("The request body must be a JSON object with 'tags'.")
+    new = {**old, "tags": tags, "systemData": system_data(world, call, old["systemData"])}
+    change(world, collection, key, shown=new, following=new, operation=None)
+    return Reply(body=new)
+
+
 async def delete_endpoint(world: World, call: Call) -> Reply:
     """Delete an endpoint and, with it, its deployments."""
     workspace, name = call.workspace, call.params["endpoint"]

@@ -8,6 +8,7 @@ from local.azure_ml.errors import ArmError, not_found
 from local.azure_ml.settings import Compute, Right, Workspace
 from local.azure_ml.storage import READ_ONLY, READ_WRITE
 
+BY_APP = {"lastModifiedByType": "Application"}
 MADE = {"createdAt": "2025-01-01T00:00:00+00:00", "createdBy": "stand-in", "createdByType": "Application"}
 
 
@@ -135,5 +136,5 @@ def _datastore(workspace: Workspace, name: str) -> dict[str, Any]:
         "name": name,
         "type": "Microsoft.MachineLearningServices/workspaces/datastores",
         "properties": properties,
-        "systemData": {**MADE, "lastModifiedAt": MADE["createdAt"], "lastModifiedBy": "stand-in"},
+        "systemData": {**MADE, "lastModifiedAt": MADE["createdAt"], "lastModifiedBy": "stand-in", **BY_APP},
     }

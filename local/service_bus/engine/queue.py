@@ -1,12 +1,10 @@
 """One queue and its dead-letter queue: locks, counts, deadlines, duplicates."""
 
-import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from local.service_bus.engine.deadlines import Deadlines
 from local.service_bus.engine.duplicates import Duplicates
 from local.service_bus.engine.model import (
     Clock,
@@ -23,6 +21,7 @@ from local.service_bus.engine.model import (
     QueueSettings,
     State,
 )
+from local.service_bus.engine.shelf import Shelf
 from local.service_bus.engine.store import Store
 
 _FOREVER = timedelta(days=36500)
@@ -45,20 +44,15 @@ class Queue:
         self.name = settings.name
         self.dead_letters = dead_letters
         self._store, self._clock, self._on_available = store, clock, on_available
-        self._messages: dict[int, Message] = {}
-        self._locks: dict[UUID, int] = {}
-        self._ready: list[int] = []  # heap of sequence numbers; stale ones are skipped when popped
-        self._scheduled = Deadlines[int]()
-        self._expiring = Deadlines[int]()
-        self._locked = Deadlines[UUID]()
-        self._size_bytes = 0
+        self._shelf = Shelf(store)
         self._last = store.last_sequence(self.name)
         self._duplicates = Duplicates(self.name, settings.duplicate_window, store)
         self._load()
 
     def _load(self) -> None:
         for message in self._store.messages(self.name):
-            self._keep(message)
+            self._shelf.load(message)
+            self._on_available(self)
             if message.lock is not None:
                 self._fail(message, Op.LOCK_EXPIRED)  # whoever held it has lost its connection
 
@@ -70,7 +64,7 @@ class Queue:
         Raises:
             QueueFull: the queue holds as much as it may; none of the messages is taken.
         """
-        if self._size_bytes + sum(len(one.payload) for one in batch) > _CAPACITY_BYTES:
+        if self._shelf.size_bytes + sum(len(one.payload) for one in batch) > _CAPACITY_BYTES:
             raise QueueFull(f"queue {self.name} holds its {_CAPACITY_BYTES} bytes already")
         return [self._send_one(incoming, self._clock()) for incoming in batch]
 
@@ -101,7 +95,7 @@ class Queue:
             MessageNotFound: one of the numbers is not scheduled (any more); none is cancelled.
         """
         for message in self._find(numbers, State.SCHEDULED):
-            self._drop(message)
+            self._shelf.drop(message)
             self._record(Op.CANCEL, message)
 
     # Receiving
@@ -116,7 +110,7 @@ class Queue:
         message = self._next_ready()
         if message is not None:
             self._record(Op.DELIVER, message)
-            self._drop(message)
+            self._shelf.drop(message)
         return message
 
     def receive_deferred(self, numbers: Sequence[int], *, delete: bool) -> list[Message]:
@@ -130,19 +124,18 @@ class Queue:
             return [self._lock(message) for message in found]
         for message in found:
             self._record(Op.DELIVER, message)
-            self._drop(message)
+            self._shelf.drop(message)
         return found
 
     def peek(self, from_number: int, count: int) -> list[Message]:
         """Messages in every state, in order, untouched."""
-        numbers = sorted(number for number in self._messages if number >= from_number)
-        return [self._messages[number] for number in numbers[:count]]
+        return self._shelf.from_number(from_number)[:count]
 
     # Settling, by lock token; each raises LockLost when the token locks nothing any more
 
     def complete(self, token: UUID) -> None:
         message = self._held(token)
-        self._drop(message)
+        self._shelf.drop(message)
         self._record(Op.COMPLETE, message)
 
     def abandon(self, token: UUID) -> None:
@@ -175,53 +168,41 @@ class Queue:
     def tick(self) -> None:
         """Do what is due: locks that end, messages that start, messages that expire."""
         now = self._clock()
-        for token in self._locked.due(now):
-            self._end_lock(token, now)
-        for number in self._scheduled.due(now):
-            self._activate(self._messages.get(number), now)
-        for number in self._expiring.due(now):
-            self._expire(self._messages.get(number), now)
+        for message in self._shelf.locks_to_end(now):
+            self._fail(message, Op.LOCK_EXPIRED)
+        for message in self._shelf.scheduled_to_start(now):
+            self._activate(message, now)
+        for message in self._shelf.expired(now):
+            self._expire(message)
 
     def next_deadline(self) -> datetime | None:
-        heads = (self._locked.earliest, self._scheduled.earliest, self._expiring.earliest)
-        return min((head for head in heads if head is not None), default=None)
+        return self._shelf.next_deadline()
 
     def counts(self) -> Counts:
-        states = [message.state for message in self._messages.values() if message.lock is None]
+        shelf = self._shelf
         return Counts(
-            active=states.count(State.ACTIVE),
-            scheduled=states.count(State.SCHEDULED),
-            deferred=states.count(State.DEFERRED),
-            locked=len(self._locks),
+            active=shelf.count_free(State.ACTIVE),
+            scheduled=shelf.count_free(State.SCHEDULED),
+            deferred=shelf.count_free(State.DEFERRED),
+            locked=shelf.count_locked(),
             dead_letter=0 if self.dead_letters is None else len(self.dead_letters),
         )
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._shelf)
 
-    def _end_lock(self, token: UUID, now: datetime) -> None:
-        message = self._messages.get(self._locks.get(token, 0))
-        if message is not None and message.lock is not None and message.lock.until <= now:
-            self._fail(message, Op.LOCK_EXPIRED)
-
-    def _activate(self, message: Message | None, now: datetime) -> None:
+    def _activate(self, message: Message, now: datetime) -> None:
         """A scheduled message starts as a new message, behind those that are already there."""
-        if message is None or message.state is not State.SCHEDULED:
-            return
-        self._drop(message)
+        self._shelf.drop(message)
         started = self._started(replace(message, sequence_number=self._next_number()), now)
         self._save(started)
         self._record(Op.ACTIVATE, started)
 
-    def _expire(self, message: Message | None, now: datetime) -> None:
-        if message is None or message.lock is not None or message.state is not State.ACTIVE:
-            return  # locked: looked at again when the lock ends
-        if message.expires_at is None or message.expires_at > now:
-            return
+    def _expire(self, message: Message) -> None:
         if self.settings.dead_letter_on_expiration:
             self._bury(message, "TTLExpiredException", "The message expired and was dead lettered.")
         else:
-            self._drop(message)
+            self._shelf.drop(message)
             self._record(Op.EXPIRED, message)
 
     # Inside
@@ -236,15 +217,16 @@ class Queue:
 
     def _next_ready(self) -> Message | None:
         now = self._clock()
-        while self._ready:
-            message = self._messages.get(heapq.heappop(self._ready))
-            if message is None or message.lock is not None or message.state is not State.ACTIVE:
-                continue
-            if message.expires_at is not None and message.expires_at <= now:
-                self._expire(message, now)
-                continue
-            return message
+        while (message := self._shelf.pop_ready()) is not None:
+            if message.expires_at is None or message.expires_at > now:
+                return message
+            self._expire(message)
         return None
+
+    def _save(self, message: Message) -> None:
+        self._shelf.save(message)
+        if message.lock is None and message.state is State.ACTIVE:
+            self._on_available(self)
 
     def _lock(self, message: Message) -> Message:
         lock = Lock(token=uuid4(), until=self._clock() + self.settings.lock_duration)
@@ -254,13 +236,13 @@ class Queue:
         return locked
 
     def _held(self, token: UUID) -> Message:
-        message = self._messages.get(self._locks.get(token, 0))
+        message = self._shelf.locked_by(token)
         if message is None or message.lock is None or message.lock.until <= self._clock():
             raise LockLost(f"lock {token} of queue {self.name} is unknown or has expired")
         return message
 
     def _find(self, numbers: Sequence[int], state: State) -> list[Message]:
-        found = [self._messages.get(number) for number in numbers]
+        found = [self._shelf.get(number) for number in numbers]
         fitting = [m for m in found if m is not None and m.state is state and m.lock is None]
         if len(fitting) != len(numbers):
             raise MessageNotFound(f"queue {self.name} has no {state} message with one of the numbers {[*numbers]}")
@@ -280,7 +262,7 @@ class Queue:
             self._save(replace(message, lock=None))  # a dead-letter queue has none of its own
             return
         letter = DeadLetter(source=self.name, reason=reason, description=description)
-        self._drop(message)
+        self._shelf.drop(message)
         self._record(Op.DEAD_LETTER, message, reason)
         self.dead_letters.receive_dead(message, letter)
 
@@ -297,37 +279,6 @@ class Queue:
                 dead_letter=letter,
             )
         )
-
-    def _save(self, message: Message) -> None:
-        self._forget(message.sequence_number)
-        self._keep(message)
-        self._store.put(message)
-
-    def _drop(self, message: Message) -> None:
-        self._forget(message.sequence_number)
-        self._store.remove(message)
-
-    def _keep(self, message: Message) -> None:
-        number = message.sequence_number
-        self._messages[number] = message
-        self._size_bytes += len(message.payload)
-        if message.lock is not None:
-            self._locks[message.lock.token] = number
-            self._locked.add(message.lock.until, message.lock.token)
-        elif message.state is State.SCHEDULED and message.scheduled_for is not None:
-            self._scheduled.add(message.scheduled_for, number)
-        elif message.state is State.ACTIVE:
-            heapq.heappush(self._ready, number)
-            if message.expires_at is not None:
-                self._expiring.add(message.expires_at, number)
-            self._on_available(self)
-
-    def _forget(self, number: int) -> None:
-        message = self._messages.pop(number, None)
-        if message is not None:
-            self._size_bytes -= len(message.payload)
-            if message.lock is not None:
-                self._locks.pop(message.lock.token, None)
 
     def _record(self, op: Op, message: Message, reason: str | None = None) -> None:
         self._store.record(

@@ -78,7 +78,7 @@ def outgoing(message: Message) -> bytes:
     header = Header(
         durable=sent.header.durable,
         priority=sent.header.priority,
-        ttl=min(milliseconds, _LONGEST_TTL_MILLISECONDS),
+        ttl=milliseconds if milliseconds <= _LONGEST_TTL_MILLISECONDS else None,
         delivery_count=message.delivery_count,
     )
     return build(

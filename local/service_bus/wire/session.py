@@ -198,7 +198,8 @@ class Session:
 
     def _on_flow(self, flow: Flow) -> None:
         seen = _FIRST_DELIVERY_ID if flow.next_incoming_id is None else flow.next_incoming_id
-        self._peer_window = (seen + flow.incoming_window - self._next_outgoing) % _SERIAL
+        window = (seen + flow.incoming_window - self._next_outgoing) % _SERIAL
+        self._peer_window = window if window < _SERIAL // 2 else 0
         if flow.handle is None:
             for link in self._links.values():
                 if isinstance(link, OutLink):

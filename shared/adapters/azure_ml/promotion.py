@@ -1,5 +1,6 @@
 """Adapter: carrying a Dev model into the Registry (R13-R17, D7, D12), repeatable after a crash at any point."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ KEPT_TAG = "promoted_at"
 """The one tag that a repetition would write differently: the first promotion's stays."""
 SPARE_BYTES = 32 * 1024 * 1024
 """Left free beside a model, for everything else that uses temporary storage."""
+TAKEN = re.compile(r"No value for given attribute|Asset paths cannot be updated|already (exists|linked)", re.IGNORECASE)
+"""How the SDK and the service say that somebody else is just making this very version."""
 IGNORE_FILES = frozenset({".amlignore", ".gitignore"})
 """The SDK would leave out of an upload what such a file names."""
 
@@ -97,7 +100,7 @@ class Promotion(Models):
             files, used = self._transfer(wanted, source, files, mode)
             found = self._promoted(wanted)
         else:
-            used = str((found.properties or {}).get("promotion_mode") or mode)
+            used = str((found.properties or {}).get("promotion_mode") or (COPY if mode == AUTO else mode))
         with service_errors(f"identifying the files of {name} version {source_version} in Dev"):
             digest = content_hash(source.identified(files))
         self._check_content(wanted, found, digest)
@@ -143,27 +146,32 @@ class Promotion(Models):
 
     def _share(self, wanted: _Wanted) -> None:
         client = self._clients.own_dev()
-        try:
-            with service_errors(f"sharing {wanted} with the Registry"):
-                client.models.share(
-                    wanted.name,
-                    wanted.source_version,
-                    share_with_name=wanted.name,
-                    share_with_version=wanted.version,
-                    registry_name=self._clients.settings.registry_name,
-                )
-        except PipelineError:
-            if self._registry_model(wanted.name, wanted.version) is None:
-                raise
+        with self._settled(wanted, "sharing"):
+            client.models.share(
+                wanted.name,
+                wanted.source_version,
+                share_with_name=wanted.name,
+                share_with_version=wanted.version,
+                registry_name=self._clients.settings.registry_name,
+            )
 
     def _write(self, wanted: _Wanted, model: "Model") -> None:
-        """Create or update; whatever the SDK says then, what the Registry holds is what counts."""
+        client = self._clients.registry()
+        with self._settled(wanted, "writing"):
+            client.models.create_or_update(model)
+
+    @contextmanager
+    def _settled(self, wanted: _Wanted, doing: str) -> Iterator[None]:
+        """Whatever the SDK says after a write, what the Registry holds is what counts."""
         try:
-            with service_errors(f"writing {wanted} to the Registry"):
-                self._clients.registry().models.create_or_update(model)
-        except PipelineError:
-            if self._registry_model(wanted.name, wanted.version) is None:
-                raise
+            with service_errors(f"{doing} {wanted} to the Registry"):
+                yield
+        except PipelineError as error:
+            if self._registry_model(wanted.name, wanted.version) is not None:
+                return
+            if TAKEN.search(str(error)):
+                raise TransientError(f"{error}; the Registry does not show it yet") from error
+            raise
 
     def _promoted(self, wanted: _Wanted) -> "Model":
         model = self._registry_model(wanted.name, wanted.version)

@@ -4,6 +4,7 @@ What the SDK 1.35.2 keeps to itself and we need all the same (run times, the pla
 batch job's output) is reached here and nowhere else; the contract suite notices when another version moves it.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from azure.core.rest import HttpRequest
 
 from shared.application.ports import DeploymentSpec
 
+logging.getLogger("azure.ai.ml._telemetry").setLevel(logging.CRITICAL)  # it calls each answered "not found" an ERROR
 _uploads: Any = uploads
 _uploads.tqdm = partial(_uploads.tqdm, disable=True)  # show_progress must stay on (below); its bar is for terminals
 

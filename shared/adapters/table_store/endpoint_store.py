@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from azure.data.tables import TableServiceClient
 
 from shared.adapters.table_store.codec import encode
-from shared.adapters.table_store.keys import in_partition, prefixed
+from shared.adapters.table_store.keys import in_partition, literal, prefixed
 from shared.adapters.table_store.rows import versioned
 from shared.adapters.table_store.table import Table, Write
 from shared.application.ports import Versioned
@@ -31,6 +31,11 @@ class TableEndpointStore:
             number = f"d|{ledger.fence:012d}"
             rows.append(Write(columns={"PartitionKey": partition, "RowKey": number, **encode(ledger)}, etag=None))
         return self._endpoints.write(*rows)[0]
+
+    def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
+        start = f"{environment}|{plant_id}|" if plant_id else f"{environment}|"
+        found = self._endpoints.query(f"{prefixed(start, 'PartitionKey')} and RowKey eq {literal(LOCK)}")
+        return [versioned(EndpointLock, row).row.circuit for row in found]
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         found = self._endpoints.query(in_partition(_partition(environment, circuit), prefixed("d|")))

@@ -16,9 +16,9 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def prefixed(prefix: str) -> str:
-    """Filter: row keys that start with `prefix`, which must end in `|` (`}` follows it in the code table)."""
-    return f"RowKey ge {literal(prefix)} and RowKey lt {literal(prefix[:-1] + '}')}"
+def prefixed(prefix: str, column: str = "RowKey") -> str:
+    """Filter: keys that start with `prefix`, which must end in `|` (`}` follows it in the code table)."""
+    return f"{column} ge {literal(prefix)} and {column} lt {literal(prefix[:-1] + '}')}"
 
 
 def in_partition(partition: str, *conditions: str) -> str:

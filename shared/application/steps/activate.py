@@ -4,7 +4,6 @@ from shared.application.endpoints import (
     LOOK_AGAIN,
     Converged,
     Converging,
-    LockLost,
     MovedOn,
     Wanted,
     converge,
@@ -13,6 +12,7 @@ from shared.application.endpoints import (
     want_live,
 )
 from shared.application.live import live_evidence, read_live
+from shared.application.locks import LockLost
 from shared.application.ports import Ports
 from shared.application.work import Work
 from shared.domain.errors import IllegalTransition, PermanentError

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.application.diagnosis import diagnose_deployment, failed
-from shared.application.endpoints import (
+from shared.application.locks import (
     LockLost,
+    LockOnHold,
     LockTaken,
     LockWaits,
     activation_by,
@@ -19,6 +20,7 @@ from shared.application.work import Work
 from shared.domain.errors import ConfigurationError, IllegalTransition, PermanentError
 from shared.domain.events import (
     CircuitEvent,
+    CircuitHeld,
     CircuitSuperseded,
     ProductionLocked,
     ProductionStaged,
@@ -194,6 +196,8 @@ def _change_since_approval(run: CircuitRun, ports: Ports) -> str:
 
 def _lock_and_freeze(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     match take_lock(work, ports):
+        case LockOnHold(why=why):
+            return CircuitHeld(at=ports.clock.now(), why=why)
         case LockLost(owner=owner):
             return CircuitSuperseded(at=ports.clock.now(), why=f"release {owner} is newer and holds the endpoint")
         case LockWaits():

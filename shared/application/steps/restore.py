@@ -1,25 +1,34 @@
 """Step: make the frozen previous deployment production's default again, by want and converge (D11)."""
 
+from datetime import timedelta
+
 from shared.application.diagnosis import failed
 from shared.application.endpoints import (
     LOOK_AGAIN,
     Converged,
-    LockLost,
     MovedOn,
     NeverSwitched,
     Wanted,
     converge,
     want_previous,
+    want_rolled_back,
 )
-from shared.application.ports import Ports
+from shared.application.locks import LockLost
+from shared.application.ports import Ports, ProvisioningState
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
 from shared.domain.events import CircuitEvent, CircuitRestored, CircuitSuperseded, StepFailed, StillRunning
-from shared.domain.model import Environment
+from shared.domain.model import Environment, ProcessKind
+
+ROLLBACK_LOOKS = (timedelta(seconds=10), timedelta(seconds=12), timedelta(seconds=5))
+"""When to look at a switch under way. Two looks see the end of one that takes 20 s: with the look at the target, the
+endpoint and the switch itself that is five calls per circuit."""
 
 
 def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """One look at one circuit's way back. What was never switched needs none."""
+    if work.release.kind is ProcessKind.ROLLBACK:
+        return _roll_back(work, ports)
     match want_previous(work, ports):
         case LockLost(owner=owner):
             return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
@@ -52,3 +61,48 @@ def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
     if run.previous_deployment or ports.clock.now() < run.since + work.release.policy.restore_limit:
         return None
     return failed(work, ports, f"{run.deployment} on {run.endpoint} is new, could not be unset")
+
+
+# ------------------------------------------------------------------------------------------------ rollbacks
+
+
+def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    """R42: the target is looked at first, then the endpoint is taken over, switched, and re-read."""
+    run = work.run
+    if run.poll_n == 0 and (problem := _target_problem(work, ports)):
+        return StepFailed(at=ports.clock.now(), error=f"{run.circuit}: {problem}; nothing was changed")
+    match want_rolled_back(work, ports):
+        case LockLost(owner=owner):
+            return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
+        case MovedOn():
+            return StillRunning()
+        case Wanted(lock=lock):
+            return _to_target(work, ports, lock.fence)
+
+
+def _target_problem(work: Work, ports: Ports) -> str:
+    """Does the target exist, and can it serve? It stands on the circuit's own endpoint, so it is the circuit's."""
+    run = work.run
+    target = ports.models.deployment(work.release.environment, run.endpoint, run.previous_deployment)
+    if target is None:
+        return f"{run.previous_deployment} does not exist on {run.endpoint}"
+    if target.state is not ProvisioningState.SUCCEEDED:
+        return f"{run.previous_deployment} on {run.endpoint} is {target.state}, it can't serve"
+    return ""
+
+
+def _to_target(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRunning:
+    run, now = work.run, ports.clock.now()
+    facts = {"fence": fence}
+    try:
+        reached = converge(work.release.environment, run.circuit, run.endpoint, ports)
+    except PermanentError as error:
+        return StillRunning(facts=facts, transient=str(error))
+    match reached:
+        case Converged(default=run.previous_deployment):
+            seconds = round((now - work.release.created_at).total_seconds(), 1)
+            told = {"from": run.deployment, "to": run.previous_deployment, "seconds": seconds}
+            return CircuitRestored(at=now, why=f"{run.previous_deployment} is back", evidence={"rollback": told})
+        case _:
+            wait = ROLLBACK_LOOKS[min(run.poll_n, len(ROLLBACK_LOOKS) - 1)]
+            return StillRunning(check_in=min(wait, work.release.policy.poll), facts=facts)

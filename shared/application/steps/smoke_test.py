@@ -106,10 +106,12 @@ def _cancel(ports: Ports, job: Job) -> None:
 
 
 def _timed_out(work: Work, ports: Ports, job: Job) -> StepFailed:
+    """Looked at before it is cancelled: what did it wait for?"""
+    lines = diagnose_timeout(work.run, ports, job.name)
     _cancel(ports, job)
     limit = work.release.policy.smoke_limit
     said = f"smoke test failed: job {job.name} did not end within {limit} ({job.status}); investigate"
-    return _with_facts(failed(work, ports, said, diagnose_timeout(work.run, ports, job.name)), job)
+    return _with_facts(failed(work, ports, said, lines), job)
 
 
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:

@@ -32,6 +32,7 @@ TENANT = DEFAULTS["tenant_id"]
 IDENTITIES = {one["name"]: one for one in DEFAULTS["identities"]}
 SCOPES = {one["name"]: one for one in (*DEFAULTS["workspaces"], *DEFAULTS["registries"])}
 PATIENCE_SECONDS = 60
+A_WHILE, FOR_EVER = 2.5, 3600.0  # long enough to be seen under way, and never ended within a test
 SHORT = {
     "endpoint_create": 0.4,
     "endpoint_update": 0.3,

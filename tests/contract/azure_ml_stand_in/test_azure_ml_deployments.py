@@ -4,7 +4,9 @@ import pytest
 from azure.ai.ml.entities import BatchEndpoint, ModelBatchDeployment
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure_ml_estate import (
+    A_WHILE,
     DEFAULTS,
+    FOR_EVER,
     StandIn,
     a_deployment,
     arm,
@@ -33,7 +35,8 @@ def test_a_deployment_keeps_what_was_asked_for(stand_in: StandIn, endpoint: str,
     asked = a_deployment(
         endpoint, "deployment-20251210-1", registered, instance_count=2, max_concurrency_per_instance=4
     )
-    workspace("mlw-test").batch_deployments.begin_create_or_update(asked)
+    with stand_in.settings(durations={"deployment_create": A_WHILE}):
+        workspace("mlw-test").batch_deployments.begin_create_or_update(asked)
     early = workspace("mlw-test").batch_deployments.get(asked.name, endpoint)
     assert early.provisioning_state == "Creating"
     seen = _ready(endpoint, asked.name)
@@ -102,7 +105,8 @@ def test_the_default_deployment_cannot_be_deleted(stand_in: StandIn, endpoint: s
 
 def test_an_endpoint_that_is_being_created_takes_no_deployment(stand_in: StandIn, registered: str, unique: str) -> None:
     """One waits for Succeeded, or is told 409."""
-    workspace("mlw-test").batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
+    with stand_in.settings(durations={"endpoint_create": FOR_EVER}):
+        workspace("mlw-test").batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
     with pytest.raises(ResourceExistsError, match="takes no deployment now"):
         workspace("mlw-test").batch_deployments.begin_create_or_update(
             a_deployment(f"be-{unique}", "deployment-1", registered)

@@ -3,7 +3,18 @@
 import pytest
 from azure.ai.ml.entities import BatchEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure_ml_estate import StandIn, a_deployment, arm, deployed, endpoint_in, eventually, settled_endpoint, workspace
+from azure_ml_estate import (
+    A_WHILE,
+    FOR_EVER,
+    StandIn,
+    a_deployment,
+    arm,
+    deployed,
+    endpoint_in,
+    eventually,
+    settled_endpoint,
+    workspace,
+)
 
 BODY = {"location": "northeurope", "properties": {"authMode": "aadToken"}}
 
@@ -11,7 +22,9 @@ BODY = {"location": "northeurope", "properties": {"authMode": "aadToken"}}
 def test_an_endpoint_passes_through_creating(stand_in: StandIn, unique: str) -> None:
     """It has no scoring address before it is ready."""
     client = workspace("mlw-test")
-    poller = client.batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}", tags={"plant_id": "P1"}))
+    asked = BatchEndpoint(name=f"be-{unique}", tags={"plant_id": "P1"})
+    with stand_in.settings(durations={"endpoint_create": A_WHILE}):
+        poller = client.batch_endpoints.begin_create_or_update(asked)
     new = client.batch_endpoints.get(f"be-{unique}")
     assert (new.provisioning_state, new.scoring_uri) == ("Creating", None)
     ready = settled_endpoint("mlw-test", f"be-{unique}")
@@ -23,7 +36,8 @@ def test_an_endpoint_passes_through_creating(stand_in: StandIn, unique: str) -> 
 def test_an_endpoint_that_is_being_created_takes_no_second_put(stand_in: StandIn, unique: str) -> None:
     """Whoever is too early is told so with 409."""
     client = workspace("mlw-test")
-    client.batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
+    with stand_in.settings(durations={"endpoint_create": FOR_EVER}):
+        client.batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
     with pytest.raises(ResourceExistsError, match="'Creating'"):
         client.batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
 
@@ -77,7 +91,8 @@ def test_the_old_default_stays_while_the_new_one_is_being_set(stand_in: StandIn,
     endpoint = endpoint_in("mlw-test", f"be-{unique}")
     deployed("mlw-test", a_deployment(f"be-{unique}", "deployment-1", registered))
     endpoint.defaults.deployment_name = "deployment-1"
-    client.batch_endpoints.begin_create_or_update(endpoint)
+    with stand_in.settings(durations={"endpoint_update": A_WHILE}):
+        client.batch_endpoints.begin_create_or_update(endpoint)
     meanwhile = client.batch_endpoints.get(f"be-{unique}")
     assert (meanwhile.provisioning_state, meanwhile.defaults.deployment_name) == ("Updating", None)
     assert settled_endpoint("mlw-test", f"be-{unique}").defaults.deployment_name == "deployment-1"
@@ -112,7 +127,8 @@ def test_a_deleted_endpoint_is_gone_with_its_deployments(stand_in: StandIn, regi
     client = workspace("mlw-test")
     endpoint_in("mlw-test", f"be-{unique}")
     deployed("mlw-test", a_deployment(f"be-{unique}", "deployment-1", registered))
-    assert arm("DELETE", "mlw-test", f"/batchEndpoints/be-{unique}").status_code == 202
+    with stand_in.settings(durations={"endpoint_delete": A_WHILE}):
+        assert arm("DELETE", "mlw-test", f"/batchEndpoints/be-{unique}").status_code == 202
     assert client.batch_endpoints.get(f"be-{unique}").provisioning_state == "Deleting"
     eventually(lambda: f"be-{unique}" not in [one.name for one in client.batch_endpoints.list()])
     with pytest.raises(ResourceNotFoundError):

@@ -15,6 +15,14 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 APPS = Path(__file__).parent / "apps"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+FOLLOWING, NOT_FOLLOWING = urllib.request.build_opener(), urllib.request.build_opener(_Stay)
 MASTER, FUNCTION, BLOBS = "master-key", "function-key", "blobs-key"
 
 
@@ -47,12 +55,17 @@ class Answer:
 
 
 def request(
-    url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes | None = None
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    follow: bool = True,
 ) -> Answer:
-    """One HTTP request; every status is an answer."""
+    """One HTTP request; every status is an answer, also a redirect that shall not be followed."""
     asked = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
     try:
-        with urllib.request.urlopen(asked, timeout=40) as reply:
+        with (FOLLOWING if follow else NOT_FOLLOWING).open(asked, timeout=40) as reply:
             return Answer(status=reply.status, headers=reply.headers, body=reply.read())
     except urllib.error.HTTPError as reply:
         with reply:
@@ -110,13 +123,15 @@ class HostProcess:
     directory: Path
     app: Path
     values: Mapping[str, str]
+    host: Mapping[str, object] = field(default_factory=dict)
+    """The settings file's section `Host`."""
     port: int = field(default_factory=lambda: free_ports(1)[0])
     child: Child = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.directory / "settings.json"
         values = {"SEEN_FILE": str(self.seen_file), **self.values}
-        settings.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+        settings.write_text(json.dumps({"IsEncrypted": False, "Values": values, "Host": dict(self.host)}))
         keys = ["--master-key", MASTER, "--function-key", FUNCTION, "--blobs-extension-key", BLOBS]
         places = ["--app", self.app, "--settings", settings, "--data", self.directory / "data"]
         command = [sys.executable, "-m", "local.functions_host", *places, "--port", str(self.port), *keys]

@@ -16,7 +16,7 @@ from estates import (
     settled_endpoint,
     some_circuit,
 )
-from subjects import DEPLOYMENT, a_spec, deployed, promoted, with_endpoint
+from subjects import DEPLOYMENT, a_spec, deployed, with_endpoint
 
 from shared.adapters.azure_ml.gateway import AzureMlGateway
 from shared.application.ports import ModelVersion, ProvisioningState
@@ -88,14 +88,6 @@ def test_a_failed_deployment_says_why(azure_ml: AzureMl, real_estate: RealEstate
     elsewhere = AzureMlGateway(settings_for(azure_ml)).deployment(TEST, subject.endpoint, DEPLOYMENT)
     assert elsewhere
     assert subject.endpoint in elsewhere.failure
-
-
-def test_an_operation_under_way_is_transient(real_estate: RealEstate) -> None:
-    """A second write meets 409: to be tried again, not to fail the circuit."""
-    subject = promoted(real_estate)
-    real_estate.gateway.create_endpoint(TEST, subject.endpoint, {})
-    with pytest.raises(TransientError):
-        real_estate.gateway.create_deployment(TEST, a_spec(subject))
 
 
 def test_each_job_runs_the_deployment_it_names(real_estate: RealEstate) -> None:

@@ -15,7 +15,7 @@ from estates import (
 from subjects import DEPLOYMENT, VERSION, a_spec, deployed, promoted, tags_of
 
 from shared.application.ports import ProvisioningState
-from shared.domain.errors import PermanentError
+from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import Environment
 from shared.domain.naming import endpoint_tags
 
@@ -195,6 +195,18 @@ def test_the_default_can_be_set_and_cleared_and_tags_survive(estate: Estate) -> 
     assert dict(live.tags) == endpoint_tags(subject.circuit)
     estate.gateway.clear_default(PRODUCTION, subject.endpoint)
     assert settled_endpoint(estate, PRODUCTION, subject.endpoint).default == ""
+
+
+def test_a_write_while_another_operation_is_under_way_is_transient(estate: Estate) -> None:
+    """The service takes one operation at a time on an endpoint: try again, do not fail the circuit."""
+    subject = promoted(estate)
+    estate.gateway.create_endpoint(TEST, subject.endpoint, {})
+    with pytest.raises(TransientError):
+        estate.gateway.create_deployment(TEST, a_spec(subject))
+    settled_endpoint(estate, TEST, subject.endpoint)
+    estate.gateway.create_deployment(TEST, a_spec(subject))
+    with pytest.raises(TransientError):
+        estate.gateway.set_default(TEST, subject.endpoint, DEPLOYMENT)
 
 
 def test_an_unknown_deployment_cannot_become_the_default(estate: Estate) -> None:

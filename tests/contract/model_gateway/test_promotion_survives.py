@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import BlobBlock
 from azure_ml_process import AzureMl
 from estates import RealEstate, model_files, settings_for
 from subjects import VERSION, in_dev, promoted, tags_of
@@ -170,7 +171,7 @@ def test_files_uploaded_in_blocks_have_the_same_hash_as_files_uploaded_at_once(a
         blob = container.get_blob_client("hashing/blocks/model.bin")
         blob.stage_block("0001", content[:20000])
         blob.stage_block("0002", content[20000:])
-        blob.commit_block_list(["0001", "0002"])
+        blob.commit_block_list([BlobBlock("0001"), BlobBlock("0002")])
         container.upload_blob("hashing/blocks-and-more/model.bin", content, overwrite=True)
         whole, blocks = BlobFolder(container, "hashing/whole"), BlobFolder(container, "hashing/blocks/")
         assert [file.md5 for file in blocks.files()] == [""]

@@ -58,9 +58,8 @@ def port(inbox: Inbox) -> Iterator[int]:
 
 
 def notifier(port: int, **changes: Any) -> SmtpNotifier:
-    server = SmtpServer(
-        **{"host": LOCALHOST, "port": port, "sender": "releases@example.com", "starttls": False} | changes
-    )
+    values: dict[str, Any] = {"host": LOCALHOST, "port": port, "sender": "releases@example.com", "starttls": False}
+    server = SmtpServer(**values | changes)
     return SmtpNotifier(server=server, estate=ESTATE)
 
 

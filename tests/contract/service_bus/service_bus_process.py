@@ -86,11 +86,17 @@ class BrokerProcess:
         self.process.stdin.close()
         return self._wait()
 
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self._wait()
+
     def _wait(self) -> int:
         assert self.process is not None
         assert self.process.stdin is not None
+        code = self.process.wait(timeout=10)
         self.process.stdin.close()
-        return self.process.wait(timeout=10)
+        return code
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:

@@ -63,6 +63,13 @@ def test_our_own_configuration_is_served(tmp_path: Path) -> None:
     broker.stop()
 
 
+def test_a_signal_stops_it_cleanly(own_broker: BrokerProcess) -> None:
+    """SIGTERM ends the process with code 0; its ports are free for the next one."""
+    assert own_broker.terminate() == 0
+    own_broker.start()
+    assert own_broker.is_healthy()
+
+
 def test_a_wrong_configuration_is_explained(tmp_path: Path) -> None:
     """The process ends with code 2 and one line that names the queue and the bound."""
     config = tmp_path / "Config.json"

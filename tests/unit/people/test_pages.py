@@ -107,6 +107,16 @@ def test_the_form_binds_the_answer_to_the_evidence_and_asks_for_the_code() -> No
     assert all("checked" not in attrs for _, attrs in page.elements)
 
 
+def test_single_circuits_can_be_left_out_with_a_reason() -> None:
+    """R58: approve the others; what was filled in stays when the answer was not taken."""
+    page = Outline(render_approval(an_approval(exclude={"PLANT002/CIRCUIT01": "sensor <2>"})))
+    fields = page.fields()
+    assert fields["exclude:PLANT002/CIRCUIT01"]["value"] == "sensor <2>"
+    assert fields["exclude:PLANT001/CIRCUIT01"]["value"] == ""
+    alone = Outline(render_approval(an_approval(runs=(a_run(),))))
+    assert not [name for name in alone.fields() if name.startswith("exclude:")]
+
+
 def test_who_is_signed_in_needs_no_code() -> None:
     """Codes belong to personal links."""
     assert "code" not in Outline(render_approval(an_approval(code_needed=False))).fields()
@@ -220,7 +230,9 @@ def test_a_running_release_refreshes_itself_and_an_ended_one_does_not() -> None:
     """Every fifteen seconds, by meta; pages with forms never do."""
     running = render_release(ReleaseView(release=a_release(), runs=three_runs(), gates=(), summary="", now=NOW))
     ended = a_release(phase=ReleasePhase.FAILED)
+    paused = ReleaseView(release=a_release(), runs=(), gates=(), summary="", now=NOW, paused=True)
     assert '<meta http-equiv="refresh" content="15">' in running
+    assert "refresh" not in render_release(paused)
     assert "refresh" not in render_release(ReleaseView(release=ended, runs=(), gates=(), summary="", now=NOW))
     assert "refresh" not in render_approval(an_approval())
 

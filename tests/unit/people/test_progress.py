@@ -7,9 +7,9 @@ from shared.domain.model import CircuitPhase, HistoryEntry, Round
 from tests.support.release_samples import NOW, a_run
 
 
-def marks(**changes: object) -> str:
+def marks(phase: CircuitPhase, hist: tuple[HistoryEntry, ...] = ()) -> str:
     """One letter per stage: d(one), r(unning), w(aiting), f(ailed), n(eutral)."""
-    return "".join(cell.mark[0] for cell in progress(a_run(**changes)))
+    return "".join(cell.mark[0] for cell in progress(a_run(phase=phase, hist=hist)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,18 @@ from shared.application.summary import (
     release_summary,
 )
 from shared.domain.model import CircuitPhase, HistoryEntry, ReleasePhase
-from tests.support.release_samples import CIRCUITS, ESTATE, NOW, a_gate, a_release, a_run, failed_runs, three_live
+from tests.support.release_samples import (
+    CIRCUITS,
+    ESTATE,
+    NOW,
+    a_gate,
+    a_release,
+    a_rollback,
+    a_run,
+    failed_runs,
+    rolled_back_runs,
+    three_live,
+)
 
 SUMMARY = """\
 ================================================
@@ -70,6 +81,16 @@ def test_the_failure_report_names_circuit_reason_diagnosis_and_next_action() -> 
     assert "       compute batch-cluster: Succeeded, 2 of 4 nodes" in report
     assert "   - PLANT001 / CIRCUIT01: tested" in report
     assert "POST /api/releases/20251210.1/retry" in report
+
+
+def test_a_rollback_tells_what_is_back_and_what_is_not() -> None:
+    """With the time from request to verified (R44), and the reason why."""
+    summary = release_summary(a_rollback(phase=ReleasePhase.FAILED), rolled_back_runs(), ESTATE)
+    told = "   - PLANT001 / CIRCUIT01 → deployment-20251203-5 (was deployment-20251210-1, 41.3 s after the request)"
+    assert told in summary.splitlines()
+    assert "   - PLANT001 / CIRCUIT02: failed, deployment-20251203-5 does not exist" in summary
+    assert "Reason: predictions drifted overnight" in summary
+    assert "✅ Rollback Complete!" in release_summary(a_rollback(), rolled_back_runs()[:1], ESTATE)
 
 
 @pytest.mark.parametrize("phase", list(ReleasePhase))

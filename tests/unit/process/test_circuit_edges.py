@@ -68,6 +68,7 @@ EVENTS: tuple[e.CircuitEvent, ...] = (
     e.CircuitActivated(at=AT, fence=4),
     e.ActivationSkipped(at=AT),
     e.CircuitRestored(at=AT),
+    e.CircuitHeld(at=AT, why="held since yesterday"),
     e.CircuitSuperseded(at=AT, why="20251211.1 holds it"),
     e.StepFailed(at=AT, error="no"),
     e.StepErrored(at=AT, error="broke"),

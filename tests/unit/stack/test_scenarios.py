@@ -25,7 +25,7 @@ def test_success_is_only_success() -> None:
 def test_a_failure_must_name_the_circuit_it_is_about() -> None:
     """The right phase without the reason is not enough."""
     story = STORIES[Scenario.NO_VALIDATED_MODEL]
-    assert complaints(story, a_release("failed", error="no validated model")) == []
+    assert complaints(story, a_release("failed", error="PLANT001/CIRCUIT02: no validated model")) == []
     assert complaints(story, a_release("failed")) != []
 
 

@@ -42,10 +42,21 @@ def readings(number: int) -> Readings:
     )
 
 
+CIRCUIT = """x "GET /a/releases()?$filter=PartitionKey%20eq%20%271%27%20and%20(RowKey%20eq%20%27!release%27%20or%20RowKey%20eq%20%27c%7CP%7CC%27) HTTP/1.1" 200 -
+x "PUT /a/releases(PartitionKey='1',RowKey='c%7CP%7CC') HTTP/1.1" 204 -
+x "GET /a/releases()?$top=1&$filter=PartitionKey%20eq%20%271%27%20and%20todo%20eq%201 HTTP/1.1" 200 -
+"""
+
+
+def test_a_circuits_transition_is_a_load_a_write_and_a_scan_where_its_round_ends() -> None:
+    """The three requests the design allows are told apart from everything else."""
+    assert table_requests(CIRCUIT) == Counter({"circuit load": 1, "circuit write": 1, "circuit fan-in scan": 1})
+
+
 def test_the_report_shows_what_was_added_in_total_per_circuit_and_per_transition() -> None:
     """What happened before the release is not its cost."""
     release = {"circuits": [{}, {}, {}], "history": [{"circuit": "P/C"}, {"circuit": "P/C"}, {"circuit": ""}]}
     lines = report(readings(16).minus(readings(10)), release).splitlines()
     assert any(line.split() == ["releases", "read", "6", "2.0"] for line in lines)
     assert not any("promotion" in line for line in lines)
-    assert lines[-1].endswith("transition: 3.0")
+    assert lines[-1].endswith(": 0.0 (polls: a read and a write)")

@@ -1,0 +1,96 @@
+"""The circuits of a process as it was asked for, from its own frozen copy; rows do not exist before the fan-out."""
+
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.application.manifest import parse_manifest
+from shared.application.ports import Ports
+from shared.domain.errors import InvalidManifest
+from shared.domain.model import Circuit, CircuitPhase, CircuitRun, Environment, ProcessKind, Release
+from shared.domain.naming import model_name
+from shared.domain.plan import Manifest, plan_release
+
+
+def planned_runs(release: Release, ports: Ports) -> tuple[CircuitRun, ...]:
+    """The rows that fanning out for the first time will write.
+
+    Raises:
+        InvalidManifest: the copy is gone.
+    """
+    content = ports.evidence.get(release.manifest_blob)
+    if content is None:
+        raise InvalidManifest(f"{release.release_id}: its manifest {release.manifest_blob} is gone")
+    if release.kind is ProcessKind.ROLLBACK:
+        return RollbackPlan.model_validate_json(content).runs(release)
+    # The id may have come from the blob's metadata, which the copy does not carry.
+    known = {"release_id": release.release_id, "build_id": release.build_id}
+    manifest = parse_manifest(content, path=release.artifact_path, metadata=known)
+    _, runs = planned_release(manifest, content, release.artifact_path, ports)
+    return runs
+
+
+def planned_release(
+    manifest: Manifest, content: bytes, path: str, ports: Ports
+) -> tuple[Release, tuple[CircuitRun, ...]]:
+    """The rows an artifact asks for."""
+    digest = hashlib.sha256(content).hexdigest()
+    return plan_release(
+        manifest,
+        naming=ports.naming,
+        policy=ports.policy,
+        at=ports.clock.now(),
+        manifest_sha256=digest,
+        manifest_blob=f"{manifest.release_id}/manifest-{digest}.json",
+        artifact_path=path,
+    )
+
+
+class RollbackTarget(BaseModel):
+    """One circuit of a rollback: from which deployment to which, as they stood when it was asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plant_id: str
+    circuit_id: str
+    endpoint: str
+    live: str
+    to: str
+    fence: int
+
+    @property
+    def circuit(self) -> Circuit:
+        return Circuit(plant_id=self.plant_id, circuit_id=self.circuit_id)
+
+
+class RollbackPlan(BaseModel):
+    """What a rollback will do, frozen as a blob before it starts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: Environment
+    targets: tuple[RollbackTarget, ...]
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+
+    def runs(self, rollback: Release) -> tuple[CircuitRun, ...]:
+        """`deployment` is what is live, `previous_deployment` what is to be restored."""
+        return tuple(
+            CircuitRun(
+                release_id=rollback.release_id,
+                circuit=target.circuit,
+                phase=CircuitPhase.RESTORING,
+                cutoff_date="",
+                model_name=model_name(target.circuit),
+                model_version="",
+                test_endpoint=target.endpoint,
+                endpoint=target.endpoint,
+                deployment=target.live,
+                live_deployment=target.live,
+                previous_deployment=target.to,
+                fence=target.fence,
+            )
+            for target in self.targets
+        )

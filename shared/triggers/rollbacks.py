@@ -1,0 +1,115 @@
+"""The HTTP API of rollbacks and holds (Functions key)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import azure.functions as func
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.application.holds import Holds
+from shared.application.queries import Queries
+from shared.application.rollbacks import RollbackRequest, Rollbacks
+from shared.bootstrap import ports, settings
+from shared.domain.model import Circuit, Environment
+from shared.domain.naming import timestamp
+from shared.triggers.http import json_reply, read_json, replies
+from shared.triggers.identity import OPERATOR, READER, actor
+
+blueprint = func.Blueprint()
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+
+
+class CircuitBody(BaseModel):
+    """`{plant_id, circuit_id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+    plant_id: Id
+    circuit_id: Id
+
+
+class RollbackBody(BaseModel):
+    """`{release_id}`, `{plant_id}` or `{circuits}`; the rest is optional but the reason."""
+
+    model_config = ConfigDict(extra="forbid")
+    release_id: Name = ""
+    plant_id: Name = ""
+    circuits: Annotated[list[CircuitBody], Field(max_length=5000)] = []
+    to: Name = ""
+    live: Annotated[str, Field(alias="from", max_length=200)] = ""
+    environment: Environment = Environment.PRODUCTION
+    reason: Reason
+    requested_by: Name = ""
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "RollbackBody":
+        if sum(bool(part) for part in (self.release_id, self.plant_id, self.circuits)) != 1:
+            raise ValueError("give exactly one of release_id, plant_id and circuits")
+        if self.to and len(self.circuits) != 1:
+            raise ValueError("`to` names a deployment of one circuit: give exactly one in circuits")
+        if self.live and len(self.circuits) != 1:
+            raise ValueError("`from` says what is live on one circuit: give exactly one in circuits")
+        return self
+
+    def request(self, by: str) -> RollbackRequest:
+        return RollbackRequest(
+            requested_by=by,
+            reason=self.reason,
+            release_id=self.release_id,
+            plant_id=self.plant_id,
+            circuits=tuple(Circuit(plant_id=c.plant_id, circuit_id=c.circuit_id) for c in self.circuits),
+            to=self.to,
+            live=self.live,
+            environment=self.environment,
+        )
+
+
+class HoldBody(BaseModel):
+    """`{action, reason, until?, requested_by}`."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: Literal["hold", "lift"]
+    reason: Reason
+    until: AwareDatetime | None = None
+    requested_by: Name = ""
+
+
+@blueprint.route(route="api/rollbacks", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def start_rollback(req: func.HttpRequest) -> func.HttpResponse:
+    """Put circuits back to their previous deployment, or to a named one."""
+    body = read_json(req, RollbackBody)
+    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
+    started = Rollbacks(ports()).request(body.request(by))
+    url = f"{settings().public_url}/api/rollbacks/{started.rollback_id}"
+    reply = {"rollback_id": started.rollback_id, "status_url": url, "notes": list(started.notes)}
+    return json_reply(reply, 202 if started.is_new else 200, {"Location": url})
+
+
+@blueprint.route(route="api/rollbacks/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def get_rollback(req: func.HttpRequest) -> func.HttpResponse:
+    """One rollback: per circuit from, to, result and seconds."""
+    actor(req, auth_enabled=settings().website_auth_enabled, role=READER, claimed="")
+    return json_reply(Queries(ports()).rollback(req.route_params["id"]))
+
+
+@blueprint.route(route="api/circuits/{plant}/{circuit}/hold", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def hold_circuit(req: func.HttpRequest) -> func.HttpResponse:
+    """Set or lift a circuit's hold."""
+    body = read_json(req, HoldBody)
+    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
+    circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
+    holds = Holds(ports())
+    if body.action == "lift":
+        lock = holds.lift(circuit, by=by, why=body.reason)
+    else:
+        lock = holds.hold(circuit, until=body.until, by=by, why=body.reason)
+    return json_reply({"circuit": str(circuit), "held_until": _told(lock.hold_until), "by": by, "reason": body.reason})
+
+
+def _told(at: datetime | None) -> str | None:
+    return timestamp(at) if at else None

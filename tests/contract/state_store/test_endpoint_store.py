@@ -1,0 +1,85 @@
+"""`EndpointStore`: one suite, on the fake and on real Table Storage."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.application.ports import EndpointStore, Versioned
+from shared.domain.errors import ConflictError
+from shared.domain.model import Circuit, Environment
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT, a_ledger_entry, a_lock
+
+PRODUCTION = Environment.PRODUCTION
+
+
+def test_an_endpoint_nobody_locked_has_neither_lock_nor_ledger(endpoints: EndpointStore) -> None:
+    """Reading before the first write finds nothing."""
+    assert endpoints.lock(PRODUCTION, CIRCUIT) is None
+    assert not endpoints.ledger(PRODUCTION, CIRCUIT)
+
+
+def test_a_lock_comes_back_as_it_was_written(endpoints: EndpointStore) -> None:
+    """Also one that wants no default at all."""
+    lock = a_lock(want_none=True)
+    etag = endpoints.write_lock(lock, etag=None)
+    assert endpoints.lock(PRODUCTION, CIRCUIT) == Versioned(row=lock, etag=etag)
+
+
+def test_locks_of_other_circuits_and_environments_are_others(endpoints: EndpointStore) -> None:
+    """An endpoint is an environment and a circuit."""
+    endpoints.write_lock(a_lock(), etag=None)
+    assert endpoints.lock(Environment.TEST, CIRCUIT) is None
+    assert endpoints.lock(PRODUCTION, OTHER_CIRCUIT) is None
+
+
+def test_a_lock_is_made_once(endpoints: EndpointStore) -> None:
+    """The second who finds none loses."""
+    endpoints.write_lock(a_lock(), etag=None)
+    with pytest.raises(ConflictError):
+        endpoints.write_lock(a_lock(owner="20251210.2"), etag=None)
+
+
+def test_an_old_etag_changes_neither_lock_nor_ledger(endpoints: EndpointStore) -> None:
+    """A frozen worker wakes up after the lock has moved on."""
+    etag = endpoints.write_lock(a_lock(), etag=None)
+    endpoints.write_lock(a_lock(fence=2), etag=etag)
+    with pytest.raises(ConflictError):
+        endpoints.write_lock(a_lock(fence=3), etag=etag, ledger=a_ledger_entry(fence=3))
+    found = endpoints.lock(PRODUCTION, CIRCUIT)
+    assert found is not None
+    assert found.row.fence == 2
+    assert not endpoints.ledger(PRODUCTION, CIRCUIT)
+
+
+def test_lock_and_ledger_change_together_newest_first(endpoints: EndpointStore) -> None:
+    """The chain of previous deployments."""
+    etag = endpoints.write_lock(a_lock(), etag=None)
+    entries = [a_ledger_entry(fence=n, deployment=f"d{n}", previous=f"d{n - 1}") for n in (9, 10, 11)]
+    for entry in entries:
+        lock = a_lock(fence=entry.fence, want=entry.deployment)
+        etag = endpoints.write_lock(lock, etag=etag, ledger=entry)
+    assert list(endpoints.ledger(PRODUCTION, CIRCUIT)) == entries[::-1]
+    found = endpoints.lock(PRODUCTION, CIRCUIT)
+    assert found is not None
+    assert (found.row.want, found.etag) == ("d11", etag)
+
+
+def test_a_ledger_entry_is_never_overwritten(endpoints: EndpointStore) -> None:
+    """Two activations never share a fence; the lock stays as it was."""
+    etag = endpoints.write_lock(a_lock(), etag=None, ledger=a_ledger_entry())
+    with pytest.raises(ConflictError):
+        endpoints.write_lock(a_lock(want="x"), etag=etag, ledger=replace(a_ledger_entry(), deployment="x"))
+    found = endpoints.lock(PRODUCTION, CIRCUIT)
+    assert found is not None
+    assert (found.etag, found.row.want) == (etag, "")
+
+
+def test_the_circuits_of_an_environment_are_those_ever_locked_there(endpoints: EndpointStore) -> None:
+    """All of them, or one plant's; a plant whose name only starts alike is another."""
+    longer = Circuit(plant_id="PLANT0011", circuit_id="CIRCUIT01")
+    assert not endpoints.circuits(PRODUCTION)
+    for circuit in (longer, OTHER_CIRCUIT, CIRCUIT, THIRD_CIRCUIT):
+        endpoints.write_lock(a_lock(circuit), etag=None, ledger=a_ledger_entry(circuit))
+    assert set(endpoints.circuits(PRODUCTION)) == {CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT, longer}
+    assert list(endpoints.circuits(PRODUCTION, "PLANT001")) == [CIRCUIT, OTHER_CIRCUIT]
+    assert not endpoints.circuits(Environment.TEST)

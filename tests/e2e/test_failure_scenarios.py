@@ -1,0 +1,89 @@
+"""Releases that must not succeed: each ends where it should, says why, and leaves production alone."""
+
+import pytest
+
+from tests.support.pipeline import PRODUCTION_GATE, REGISTRY_GATE, Pipeline, circuit_in, gate_in, writes
+from tests.support.stories import BESIDE_IT, ORDINARY, RAISING, WITHIN_SECONDS, Stories, Told
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(WITHIN_SECONDS + 60)]
+
+
+def endpoint_of(circuit: str) -> str:
+    """The circuit's endpoint, as its requests' paths name it."""
+    return f"be-{circuit.replace('/', '-').lower()}"
+
+
+def production_writes(pipeline: Pipeline, told: Told, *circuits: str) -> list[str]:
+    """What was written to mlw-prod about these circuits while their release ran."""
+    entries = [entry for entry in pipeline.azure_ml(told.began) if entry["n"] <= told.ended]
+    return writes(entries, "mlw-prod", *(endpoint_of(circuit) for circuit in circuits))
+
+
+def test_a_model_that_raises_on_its_data_stops_production(pipeline: Pipeline, stories: Stories) -> None:
+    """R25-R28, R30: the release fails in Test, names the circuit, and nobody is asked about production."""
+    told = stories.smoke_failure.result(WITHIN_SECONDS)
+    release = told.release
+    assert release["phase"] == "failed"
+    assert circuit_in(release, RAISING)["phase"] == "failed"
+    assert RAISING in release["reason"]
+    assert "smoke" in circuit_in(release, RAISING)["error"].lower()
+    assert {gate["gate"] for gate in release["gates"]} == {REGISTRY_GATE}
+    assert production_writes(pipeline, told, RAISING, BESIDE_IT) == []
+
+
+def test_a_failed_circuit_does_not_stop_its_siblings_report(stories: Stories) -> None:
+    """D3: the stage runs to its end, so the report tells of every circuit."""
+    release = stories.smoke_failure.result(WITHIN_SECONDS).release
+    assert circuit_in(release, BESIDE_IT)["phase"] == "tested"
+    assert f"   - {RAISING.replace('/', ' / ')}: failed in Test" in release["summary"]
+    assert f"   - {BESIDE_IT.replace('/', ' / ')}: tested" in release["summary"]
+    assert f"POST /api/releases/{release['release_id']}/retry" in release["summary"]
+
+
+def test_the_failure_says_what_was_looked_at(stories: Stories) -> None:
+    """R50: the job, the compute and the test data are part of the failure."""
+    failed = circuit_in(stories.smoke_failure.result(WITHIN_SECONDS).release, RAISING)
+    assert failed["job_name"]
+    assert failed["error"]
+    assert failed["evidence"].get("diagnosis"), "the troubleshooting recipes have run"
+
+
+def test_people_hear_of_the_failure(pipeline: Pipeline, stories: Stories) -> None:
+    """The operators' mail names the circuit and the reason."""
+    release = stories.smoke_failure.result(WITHIN_SECONDS).release
+    told = [mail for mail in pipeline.mails() if release["release_id"] in mail.subject and "failed" in mail.subject]
+    assert "ops@example.org" in {mail.to[0] for mail in told}
+    assert all(RAISING.replace("/", " / ") in mail.text or RAISING in mail.text for mail in told)
+
+
+def test_a_rejection_at_gate_2_ends_the_release(pipeline: Pipeline, stories: Stories) -> None:
+    """The decision, its author and the comment are in the history; production is untouched, Test is done."""
+    told = stories.rejected.result(WITHIN_SECONDS)
+    release = told.release
+    assert release["phase"] == "rejected"
+    assert f"{PRODUCTION_GATE} was looked at." in release["reason"]
+    gate = gate_in(release, PRODUCTION_GATE)
+    (decision,) = gate["decisions"]
+    assert (gate["state"], decision["decision"]) == ("rejected", "reject")
+    assert decision["comment"] == f"{PRODUCTION_GATE} was looked at."
+    assert circuit_in(release, ORDINARY)["phase"] == "tested"
+    assert production_writes(pipeline, told, ORDINARY) == []
+    assert any(decision["by"] in line["by"] for line in release["history"])
+
+
+def test_the_demo_of_a_failure_exits_with_1_and_says_why(pipeline: Pipeline, stories: Stories) -> None:
+    """`make demo AUTO=1 SCENARIO=no-validated-model`: non-zero, the circuit, the candidates, no write to production."""
+    demo = stories.no_validated_model.result(WITHIN_SECONDS)
+    # make turns the command's own 1 into its 2, and says which it was.
+    assert demo.code == 2, demo.output[-3000:]
+    assert "Error 1" in demo.output
+    failed = [release for release in pipeline.releases(phase="failed") if "PLANT001/CIRCUIT02" in release["reason"]]
+    assert len(failed) == 1
+    assert f"Release {failed[0]['release_id']} ended failed" in demo.output
+    assert "PLANT001/CIRCUIT02" in demo.output
+    release = pipeline.release(failed[0]["release_id"])
+    assert release
+    assert release["gates"] == []
+    error = circuit_in(release, "PLANT001/CIRCUIT02")["error"]
+    assert "validated" in error
+    assert all(f"version {version}" in error or f" {version}" in error for version in ("1", "2", "3"))

@@ -1,0 +1,123 @@
+"""Pieces of the Azure ML adapter that need no service."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.azure_ml.blobs import StoredFile, content_hash, datastore_path, path_in_container
+from shared.adapters.azure_ml.logs import ERROR_FILES, ERROR_LINE, USER_OUTPUT
+from shared.adapters.azure_ml.models import WARNING_LINE
+from shared.adapters.azure_ml.promotion import SPARE_BYTES, TemporarySpace
+
+ROOT = Path(__file__).parents[3]
+
+
+def a_file(path: str, md5: str = "0" * 32, size: int = 1, etag: str = "e") -> StoredFile:
+    return StoredFile(path=path, size=size, md5=md5, etag=etag)
+
+
+def test_importing_the_gateway_does_not_load_the_sdk() -> None:
+    """Two seconds and 105 MB that no approval click should pay."""
+    check = "import sys, shared.adapters.azure_ml.gateway; sys.exit('azure.ai.ml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_content_hash_depends_on_paths_sizes_and_md5s_only() -> None:
+    """Not on the order of a listing, nor on ETags, which differ from place to place."""
+    first = content_hash([a_file("a"), a_file("b", md5="1" * 32)])
+    assert first == content_hash([a_file("b", md5="1" * 32, etag="other"), a_file("a")])
+    assert len({
+        first,
+        content_hash([a_file("a"), a_file("b")]),
+        content_hash([a_file("a"), a_file("c", md5="1" * 32)]),
+        content_hash([a_file("a"), a_file("b", md5="1" * 32, size=2)]),
+        content_hash([a_file("a")]),
+    }) == 5  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("azureml://datastores/store/paths/a/b", ("store", "a/b")),
+        ("azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/store/paths/a/b/", ("store", "a/b/")),
+        ("azureml://datastores/store/ExperimentRun/dcid.1/model", ("store", "ExperimentRun/dcid.1/model")),
+        ("azureml://jobs/j/outputs/artifacts/paths/model", None),
+        ("https://account.blob.core.windows.net/c/model", None),
+    ],
+)
+def test_datastore_uris_are_understood_in_all_their_forms(uri: str, place: tuple[str, str] | None) -> None:
+    """Short, long and the artifact store's own; what is something else is not guessed."""
+    assert datastore_path(uri) == place
+
+
+def test_the_path_of_a_blob_url_is_decoded() -> None:
+    """The Registry gives URLs, the storage wants names."""
+    assert path_in_container("https://a.blob.core.windows.net:443/container/my%20model/sub") == "my model/sub"
+
+
+@pytest.mark.parametrize(
+    ("line", "tells"),
+    [
+        ("2025-12-10 09:00:00 ERROR no calibration", True),
+        ("CRITICAL:root:stopped", True),
+        ("Traceback (most recent call last):", True),
+        ("ValueError: unknown step", True),
+        ("sklearn.exceptions.NotFittedError: call fit first", True),
+        ("error_threshold=0", False),
+        ("ERROR_THRESHOLD is 0", False),
+        ("0 errors", False),
+        ("INFO all rows scored", False),
+    ],
+)
+def test_lines_that_tell_of_an_error(line: str, tells: bool) -> None:
+    """Levels and exceptions, not every mention of the word."""
+    assert bool(ERROR_LINE.search(line)) is tells
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        (ERROR_FILES, "logs/user/error.txt", True),
+        (ERROR_FILES, "logs/user/error/node0/process001.txt", True),
+        (ERROR_FILES, "logs/user/stdout/node0/process000.stdout.txt", False),
+        (USER_OUTPUT, "logs/user/stdout/node0/process000.stdout.txt", True),
+        (USER_OUTPUT, "azureml-logs/70_driver_log.txt", True),
+        (USER_OUTPUT, "user_logs/std_log.txt", True),
+        (USER_OUTPUT, "logs/user/error.txt", False),
+        (USER_OUTPUT, "logs/sys/master_role.txt", False),
+        (USER_OUTPUT, "logs/job_progress_overview.txt", False),
+    ],
+)
+def test_which_log_files_are_searched(pattern: re.Pattern[str], path: str, fits: bool) -> None:
+    """The documented places; the service's own notes are not the model's errors."""
+    assert bool(pattern.fullmatch(path)) is fits
+
+
+@pytest.mark.parametrize(
+    ("line", "warns"),
+    [
+        ("WARNING 3 rows dropped", True),
+        ("root - WARN - few samples", True),
+        ("model.py:7: UserWarning: few samples", True),
+        ("warnings: none", False),
+    ],
+)
+def test_lines_that_warn(line: str, warns: bool) -> None:
+    """What approvers see at gate 1 (R10)."""
+    assert bool(WARNING_LINE.search(line)) is warns
+
+
+def test_space_reserved_by_one_promotion_is_not_there_for_another() -> None:
+    """Two models that fit one after the other, but not together."""
+    space = TemporarySpace(lambda: 100 + SPARE_BYTES)
+    with space.reserve(60) as first:
+        assert first
+        with space.reserve(60) as second:
+            assert not second
+        with space.reserve(40) as third:
+            assert third
+    with space.reserve(100) as last:
+        assert last

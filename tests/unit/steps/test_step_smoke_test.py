@@ -1,0 +1,335 @@
+"""Unit: one job is started, kept and judged; every failing row of the validation table fails the circuit."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.application.ports import LogLine
+from shared.application.steps.smoke_test import smoke_test
+from shared.domain.errors import PermanentError, TransientError
+from shared.domain.events import CircuitEvent, SmokeTestPassed, StepErrored, StepFailed, StillRunning
+from shared.domain.model import CircuitPhase, Environment
+from shared.domain.naming import endpoint_tags, smoke_job_name
+from tests.support.builders import CIRCUIT, NOW, RELEASE_ID
+from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World, found
+from tests.support.fake_models import PREDICTIONS, JobPlan
+
+JOB = smoke_job_name(RELEASE_ID, 1, CIRCUIT)
+ALMOST, FULL = timedelta(minutes=14, seconds=59), timedelta(minutes=15)
+
+
+@pytest.fixture
+def deployed(world: World) -> World:
+    """A circuit with a slot, its deployment standing in Test."""
+    world.promoted(CircuitPhase.SMOKE_TESTING)
+    world.models.add_endpoint(
+        Environment.TEST, ENDPOINT, default="deployment-old", deployments=[DEPLOYMENT], tags=endpoint_tags(CIRCUIT)
+    )
+    world.models.add_smoke_input(CIRCUIT)
+    return world
+
+
+def plan(world: World, **how: object) -> None:
+    world.models.plan_job(CIRCUIT, JobPlan(**how))  # type: ignore[arg-type]  # fields of the plan
+
+
+def failed(outcome: CircuitEvent | StillRunning) -> StepFailed:
+    assert isinstance(outcome, StepFailed), outcome
+    return outcome
+
+
+# ------------------------------------------------------------------------------------------------- green
+
+
+def test_the_new_deployment_itself_is_scored_and_passes(deployed: World) -> None:
+    """R23, R24, R26, D5, known failure 6: by name, not by way of the endpoint's old default."""
+    plan(deployed, takes=timedelta(seconds=70))
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed), event
+    [call] = deployed.models.calls("start_smoke_job")
+    assert call.args == {"endpoint": ENDPOINT, "deployment": DEPLOYMENT, "circuit": CIRCUIT, "job_name": JOB}
+    assert event.evidence["smoke"] == {
+        "job_name": JOB,
+        "studio_url": f"https://ml.azure.com/runs/{JOB}",
+        "status": "Completed",
+        "seconds": 70.0,
+        "queued_seconds": 0.0,
+        "running_seconds": 70.0,
+        "rows": 2,
+        "allowed_log_lines": [],
+    }
+    assert event.evidence["schema"] == {"missing": [], "extra": [], "changed": []}
+    assert event.warnings == ()
+
+
+def test_it_is_polled_every_thirty_seconds(deployed: World) -> None:
+    """R24: one look at the job per poll."""
+    plan(deployed, takes=timedelta(seconds=100))
+    deployed.until_decided(smoke_test)
+
+    looks = len(deployed.models.calls("job"))
+
+    assert looks == 1 + 4  # before the start; then at 30, 60, 90 and 120 seconds
+    assert deployed.clock.now() - NOW < timedelta(seconds=121)
+
+
+def test_queued_and_running_time_are_told_apart(deployed: World) -> None:
+    """D8: a cold cluster is not a slow model."""
+    plan(deployed, statuses=("Queued", "Queued", "Running", "Completed"))
+
+    event = deployed.until_decided(smoke_test)
+
+    smoke = event.evidence["smoke"]  # type: ignore[attr-defined]  # passed and failed both have it
+    assert (smoke["seconds"], smoke["queued_seconds"], smoke["running_seconds"]) == (120.0, 90.0, 30.0)
+
+
+# --------------------------------------------------------------------------- the validation table, row by row
+
+TABLE = [
+    pytest.param({"statuses": ("Running", "Failed")}, "ended as Failed, not Completed", id="status failed"),
+    pytest.param({"statuses": ("Running", "Canceled")}, "ended as Canceled, not Completed", id="status canceled"),
+    pytest.param({"takes": timedelta(hours=2)}, "did not end within 0:15:00", id="time"),
+    pytest.param(
+        {"error_lines": (LogLine(file="logs/user/error.txt", line=3, text="ValueError: no column flow"),)},
+        "logs/user/error.txt:3: ValueError: no column flow",
+        id="errors in logs",
+    ),
+    pytest.param({"predictions": None}, "no predictions.csv", id="no output"),
+    pytest.param({"predictions": b""}, "holds no rows", id="empty output"),
+    pytest.param({"predictions": b"0,failed,test_input.csv\n"}, "status failed", id="failed rows"),
+]
+
+
+@pytest.mark.parametrize(("how", "said"), TABLE)
+def test_every_failing_row_of_the_table_fails_the_circuit_and_asks_to_investigate(
+    deployed: World, how: dict[str, object], said: str
+) -> None:
+    """R25-R28, R30: and not one call writes to production."""
+    plan(deployed, **how)
+
+    event = failed(deployed.until_decided(smoke_test))
+
+    assert event.error.startswith("PLANT001/CIRCUIT01: smoke test failed: ")
+    assert said in event.error
+    assert "investigate" in event.error
+    assert event.evidence["smoke"]["job_name"] == JOB  # type: ignore[index]  # JSON
+    assert deployed.models.production_writes() == []
+
+
+def test_a_schema_mismatch_only_warns(deployed: World) -> None:
+    """R29: shown at gate 2."""
+    mlmodel = b'signature:\n  outputs: \'[{"type": "double", "name": "heat"}]\'\n'
+    deployed.models.add_dev_model(MODEL, "2", DEV_TAGS, files={"MLmodel": mlmodel})
+    deployed.models.promote(name=MODEL, source_version="2", version="20251210-2", tags={}, mode="copy")
+    deployed.change(model_version="20251210-2")
+    plan(deployed, predictions=b"0,high,test_input.csv\n1,low,test_input.csv\n")
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.evidence["schema"] == {
+        "missing": [],
+        "extra": [],
+        "changed": ["heat: double expected, string found"],
+    }
+
+
+def test_strange_predictions_only_warn(deployed: World) -> None:
+    """NaN deserves a person's look, not a stop."""
+    plan(deployed, predictions=b"0,nan,test_input.csv\n1,2.5,test_input.csv\n")
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.warnings == ("predictions: 1 of 2 values are empty, NaN or infinite",)
+
+
+def test_a_failed_jobs_own_errors_are_quoted(deployed: World) -> None:
+    """R27: with file and line, also when the job itself failed."""
+    lines = (LogLine(file="logs/user/error.txt", line=9, text="MemoryError"),)
+    plan(deployed, statuses=("Running", "Failed"), error_lines=lines)
+
+    assert "logs/user/error.txt:9: MemoryError" in failed(deployed.until_decided(smoke_test)).error
+
+
+def test_a_failed_job_without_any_output_fails_all_the_same(deployed: World) -> None:
+    """Nothing to quote is no excuse."""
+    plan(deployed, statuses=("Running", "Failed"))
+    deployed.models.fail_next("job_output", PermanentError("nothing there"))
+
+    assert "ended as Failed" in failed(deployed.until_decided(smoke_test)).error
+
+
+# -------------------------------------------------------------------------------------------------- time
+
+
+def started(world: World) -> None:
+    """Claim and start, at the moment the phase was entered."""
+    world.models.add_smoke_input(CIRCUIT)
+    for _ in range(2):
+        world.put(world.run())
+        outcome = smoke_test(world.work(), world.ports)
+        assert isinstance(outcome, StillRunning)
+        world.change(**outcome.facts)
+
+
+@pytest.mark.parametrize(("takes", "passes"), [(ALMOST, True), (FULL, False)])
+def test_completed_at_14_59_passes_and_at_15_00_fails(deployed: World, takes: timedelta, *, passes: bool) -> None:
+    """R25, to the second."""
+    plan(deployed, takes=takes)
+    started(deployed)
+    deployed.clock.set(NOW + FULL)
+
+    assert isinstance(deployed.look(smoke_test), SmokeTestPassed) is passes
+
+
+def test_completed_at_minute_3_passes_although_first_looked_at_in_minute_20(deployed: World) -> None:
+    """D8: the job's own end counts, however long the host was down."""
+    plan(deployed, takes=timedelta(minutes=3))
+    started(deployed)
+    deployed.clock.set(NOW + timedelta(minutes=20))
+
+    assert isinstance(deployed.look(smoke_test), SmokeTestPassed)
+
+
+def test_a_job_still_running_at_15_00_is_cancelled_and_diagnosed(deployed: World) -> None:
+    """R25, R50: job status, compute state, test data."""
+    plan(deployed, takes=timedelta(hours=2))
+    started(deployed)
+    deployed.clock.set(NOW + FULL)
+
+    event = failed(deployed.look(smoke_test))
+
+    assert deployed.models.cancelled_jobs == [JOB]
+    assert f"job {JOB} is Running, started" in found(event)
+    assert "compute in test: Succeeded" in found(event)
+    assert "test-data/PLANT001/CIRCUIT01/ holds test_input.csv" in found(event)
+    assert f"next: open job {JOB}" in found(event)
+
+
+def test_a_job_still_running_at_14_59_is_let_run_and_looked_at_again_on_the_limit(deployed: World) -> None:
+    """The last poll lands on the deadline."""
+    plan(deployed, takes=timedelta(hours=2))
+    started(deployed)
+    deployed.clock.set(NOW + ALMOST)
+
+    assert isinstance(deployed.look(smoke_test), StillRunning)
+    assert deployed.clock.now() == NOW + FULL
+    assert deployed.models.cancelled_jobs == []
+
+
+def test_a_timeout_redelivered_after_the_cancellation_is_still_a_timeout(deployed: World) -> None:
+    """Not `ended as Canceled`: that was us."""
+    plan(deployed, takes=timedelta(hours=2))
+    started(deployed)
+    deployed.clock.set(NOW + FULL)
+    smoke_test(deployed.work(), deployed.ports)
+    deployed.clock.forward(timedelta(seconds=5))
+
+    assert "did not end within" in failed(deployed.look(smoke_test)).error
+    assert deployed.models.cancelled_jobs == [JOB]
+
+
+def test_a_job_that_ends_in_the_moment_of_its_cancellation_has_timed_out_all_the_same(deployed: World) -> None:
+    """The service refuses to cancel what has ended."""
+    plan(deployed, takes=timedelta(hours=2))
+    started(deployed)
+    deployed.clock.set(NOW + FULL)
+    deployed.models.fail_next("cancel_job", PermanentError("the job has ended"))
+
+    assert "did not end within" in failed(deployed.look(smoke_test)).error
+
+
+def test_a_job_that_could_not_be_started_in_time_is_an_error_and_no_failure(deployed: World) -> None:
+    """Technology broke: the model was never asked."""
+    deployed.change(job_name=JOB)
+    deployed.clock.set(NOW + FULL)
+
+    event = deployed.look(smoke_test)
+
+    assert isinstance(event, StepErrored)
+    assert deployed.models.calls("start_smoke_job") == []
+
+
+# ------------------------------------------------------------------------------------------------ one job
+
+
+def test_the_name_is_claimed_in_the_row_before_the_job_is_started(deployed: World) -> None:
+    """D14: of two copies of one message only the one whose write stands goes on."""
+    outcome = deployed.look(smoke_test)
+
+    assert isinstance(outcome, StillRunning)
+    assert outcome.facts == {"job_name": JOB}
+    assert deployed.models.calls("start_smoke_job") == []
+
+
+def test_a_job_started_by_a_try_that_crashed_is_found_by_its_name(deployed: World) -> None:
+    """Known failure 11: a retried invocation starts no second job."""
+    deployed.look(smoke_test)
+    deployed.models.fail_next("start_smoke_job", TransientError("connection lost"), after_effect=True)
+    with pytest.raises(TransientError):
+        smoke_test(deployed.work(), deployed.ports)
+
+    assert isinstance(deployed.until_decided(smoke_test), SmokeTestPassed)
+    assert len(deployed.models.calls("start_smoke_job")) == 1
+
+
+def test_a_service_that_ignores_the_name_is_remembered_by_its_own(deployed: World) -> None:
+    """D14: whether it honours the name is an assumption."""
+    plan(deployed, honour_name=False)
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert deployed.run().job_name == "batchjob-0001"
+    assert len(deployed.models.calls("start_smoke_job")) == 1
+
+
+def test_of_several_nameless_jobs_the_oldest_is_kept_and_the_others_are_cancelled(deployed: World) -> None:
+    """Two invocations whose answers were lost, on a service that ignores the name."""
+    plan(deployed, honour_name=False, takes=timedelta(minutes=2))
+    deployed.look(smoke_test)
+    for _ in range(2):
+        deployed.models.start_smoke_job(endpoint=ENDPOINT, deployment=DEPLOYMENT, circuit=CIRCUIT, job_name=JOB)
+        deployed.clock.forward(timedelta(seconds=1))
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.evidence["smoke"]["job_name"] == "batchjob-0001"  # type: ignore[index]  # JSON
+    assert deployed.models.cancelled_jobs == ["batchjob-0002"]
+    assert len(deployed.models.calls("start_smoke_job")) == 2
+
+
+@pytest.mark.parametrize("honour_name", [True, False])
+def test_a_retry_runs_a_job_of_its_own(deployed: World, *, honour_name: bool) -> None:
+    """The earlier attempt's job has been judged; it is not judged again."""
+    plan(deployed, honour_name=honour_name, predictions=b"")
+    first = failed(deployed.until_decided(smoke_test))
+    plan(deployed, honour_name=honour_name, predictions=PREDICTIONS)
+    deployed.clock.forward(timedelta(seconds=1))
+    deployed.change(gen=2, since=deployed.clock.now(), evidence=first.evidence)
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed), event
+    assert event.evidence["smoke"]["job_name"] != first.evidence["smoke"]["job_name"]  # type: ignore[index]  # JSON
+    assert len(deployed.models.calls("start_smoke_job")) == 2
+
+
+def test_a_redelivered_judgement_is_the_same(deployed: World) -> None:
+    """A crash between judging and writing."""
+    deployed.until_decided(smoke_test)
+
+    assert deployed.look(smoke_test) == deployed.look(smoke_test)
+    assert len(deployed.models.calls("start_smoke_job")) == 1
+
+
+def test_the_signature_is_that_of_the_promoted_model(deployed: World) -> None:
+    """Not of whatever Dev has by now."""
+    deployed.until_decided(smoke_test)
+
+    [call] = deployed.models.calls("model_signature")
+    assert call.args == {"name": MODEL, "version": VERSION}
