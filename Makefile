@@ -3,9 +3,11 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up down status lint format types test test-unit test-contract test-e2e tools ports
+.PHONY: help setup demo up down status lint format types test test-unit test-contract test-browser test-e2e screenshots chromium tools ports
 
 BIN := .venv/bin
+# Contract suites mostly wait for their stand-ins: more workers than cores pay.
+CONTRACT_WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest
 PYTHON_READY := .venv/.ready
 NODE_READY := node_modules/.ready
@@ -27,7 +29,7 @@ down: ## Stop the stack
 status: setup ## Say what runs
 	@$(BIN)/python -m local status
 
-test: lint test-unit test-contract test-e2e ## Everything CI runs before its demo
+test: lint test-unit test-contract test-browser test-e2e ## Everything CI runs before its demo
 	@echo "All tests passed."
 
 lint: setup ## Format, lint, types and import contracts, as CI checks them
@@ -52,11 +54,21 @@ test-unit: setup ## Fast tests without a stack
 
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK
 	@echo "== contract tests"
-	@$(PYTEST) tests/contract
+	@$(PYTEST) -n $(CONTRACT_WORKERS) --dist loadscope tests/contract
+
+test-browser: setup chromium ## Pages in Chromium, without script; axe finds nothing
+	@echo "== browser tests"
+	@$(PYTEST) tests/browser
 
 test-e2e: setup ## Whole releases on a stack of their own
 	@echo "== end-to-end tests"
 	@$(PYTEST) tests/e2e
+
+screenshots: setup chromium ## Render every page, mail and card into docs/images
+	@$(BIN)/python -m tests.browser.screenshots
+
+chromium:
+	@local/chromium.sh
 
 tools:
 	@local/preflight.sh tools

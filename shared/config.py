@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     retry_first_seconds: Seconds = Field(5, description="First wait after a transient error; doubles")
     retry_most_seconds: Seconds = Field(300, description="Longest wait after a transient error")
     min_approvers: int = Field(1, ge=1, description="How many different people must approve at a gate")
+    requester_may_approve: bool = Field(
+        True, description="May whoever asked for a release (`requested_by` of the artifact) decide at its gates?"
+    )
     smoke_slots: int = Field(5, ge=1, le=100, description="Smoke tests at once (D8)")
     promotion_mode: Literal["auto", "copy", "share"] = Field(
         "auto", description="D7: `copy` through this app, `share` server-side, `auto` decides by size"
@@ -183,6 +186,7 @@ class Settings(BaseSettings):
         return Policy(
             **seconds,  # type: ignore[arg-type]  # the names were just taken from the fields
             min_approvers=self.min_approvers,
+            requester_may_approve=self.requester_may_approve,
             smoke_slots=self.smoke_slots,
             promotion_mode=self.promotion_mode,
         )

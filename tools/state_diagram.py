@@ -1,7 +1,7 @@
 """docs/state-diagram.md from the tables of shared/domain/process.py: diagrams for the way, tables for every edge."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from shared.domain.model import (
@@ -37,7 +37,7 @@ MOST_ARROWS = 3
 FIRST_PHASES: Mapping[ReleasePhase, str] = {
     ReleasePhase.INSPECTING: "an artifact with circuits",
     ReleasePhase.NOTHING_TO_DO: "an artifact without circuits",
-    ReleasePhase.INVALID: "an artifact that can't be used",
+    ReleasePhase.INVALID: "an unusable artifact",
 }
 
 
@@ -65,7 +65,7 @@ def _releases() -> Iterator[str]:
     edges = [edge for edge in _release_edges() if ReleasePhase.ROLLING_BACK not in edge]
     starts: list[Edge] = [(START, str(phase), why) for phase, why in FIRST_PHASES.items()]
     drawn, crowded = _without_crowds(edges)
-    yield from _diagram([*starts, *drawn], [phase for phase in ReleasePhase if phase in TERMINAL_RELEASE_PHASES])
+    yield from _diagram([*starts, *drawn], TERMINAL_RELEASE_PHASES)
     yield f"Not drawn, because too many arrows would cross: {'; '.join(crowded)}."
     yield ""
     yield from ("### What each phase is", "")
@@ -119,7 +119,7 @@ def _rollbacks() -> Iterator[str]:
     )
     phase = ReleasePhase.ROLLING_BACK
     edges = [edge for edge in _release_edges() if edge[0] == phase]
-    yield from _diagram([(START, phase, "a request"), *edges], [edge[1] for edge in edges])
+    yield from _diagram([(START, str(phase), "a request"), *edges], TERMINAL_RELEASE_PHASES)
     yield from ("### Every edge", "", _edge_table(edges), "")
 
 
@@ -135,9 +135,8 @@ def _circuit_runs() -> Iterator[str]:
     )
     handed = list(_handed_work())
     found = [(str(a), str(b), _words(event)) for (a, event), b in CIRCUIT_EDGES.items()]
-    ends = (CircuitPhase.LIVE, CircuitPhase.RESTORED, *sorted(NEUTRAL))
-    reached = {target for _, target, _ in found}
-    yield from _diagram([*handed, *found], [end for end in ends if end in reached])
+    ends = NEUTRAL | {CircuitPhase.LIVE, CircuitPhase.RESTORED}
+    yield from _diagram([*handed, *found], ends)
     working = [phase for phase in CircuitPhase if phase in WORKING_PHASES]
     yield from (
         "Not drawn: every phase with work leads to `failed` (the thing said no) and to `errored` (technology broke, or the",
@@ -157,9 +156,9 @@ def _circuit_runs() -> Iterator[str]:
 
 def _handed_work() -> Iterator[Edge]:
     for round_, entry in ROUND_ENTRIES.items():
-        sources = [phase for phase in CircuitPhase if phase in entry.after - UNSUCCESSFUL]
+        sources = [str(phase) for phase in CircuitPhase if phase in entry.after - UNSUCCESSFUL]
         for source in sources or [START]:
-            yield (str(source), str(entry.phase), f"round {round_.name.lower()}")
+            yield (source, str(entry.phase), f"round {round_.name.lower()}")
 
 
 def _failures(working: Iterable[CircuitPhase]) -> list[Edge]:
@@ -185,15 +184,15 @@ def _codes(phases: frozenset[CircuitPhase]) -> str:
 # ------------------------------------------------------------------------------------------------- forms
 
 
-def _diagram(edges: Sequence[Edge], ends: Iterable[str]) -> Iterator[str]:
-    """Arrows between the same two states become one, with all reasons."""
+def _diagram(edges: Sequence[Edge], ends: Collection[str]) -> Iterator[str]:
+    """Arrows between the same two states become one, with all reasons; ends are drawn where an arrow leads there."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for source, target, why in edges:
         reasons.setdefault((source, target), []).append(why)
     yield "```mermaid"
     yield "stateDiagram-v2"
     yield from (f"    {source} --> {target}: {', '.join(why)}" for (source, target), why in reasons.items())
-    yield from (f"    {end} --> {START}" for end in dict.fromkeys(ends))
+    yield from (f"    {end} --> {START}" for end in dict.fromkeys(target for _, target in reasons) if end in ends)
     yield from ("```", "")
 
 

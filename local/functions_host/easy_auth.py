@@ -138,9 +138,9 @@ class EasyAuth:
 
 
 def inside(address: str) -> str:
-    """An address of this app to go back to; anything that could lead elsewhere becomes the root.
+    r"""An address of this app to go back to; anything that could lead elsewhere becomes the root.
 
-    Browsers read a backslash as a slash and drop tabs and line breaks, so `/\\evil.example` leads away as well.
+    Browsers read a backslash as a slash and drop tabs and line breaks, so `/\evil.example` leads away as well.
     """
     plain = address.isprintable() and "\\" not in address
     try:

@@ -6,7 +6,6 @@ A look that fails becomes a line that says so: a diagnosis never hides the failu
 from collections.abc import Callable, Sequence
 
 from shared.application.ports import Ports
-from shared.application.work import Work
 from shared.domain.choice import Candidate, listed
 from shared.domain.errors import PipelineError
 from shared.domain.events import StepFailed
@@ -16,10 +15,10 @@ from shared.domain.naming import test_data_path
 type Lines = tuple[str, ...]
 
 
-def failed(work: Work, ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
-    """The circuit failed: what happened, to which circuit; what a look around found goes along for the message."""
+def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
+    """The circuit failed, and what a look around found; which circuit, its row says: whoever shows an error names it."""
     evidence = {"diagnosis": list(lines)} if lines else {}
-    return StepFailed(at=ports.clock.now(), error=f"{work.run.circuit}: {error}", evidence=evidence)
+    return StepFailed(at=ports.clock.now(), error=error, evidence=evidence)
 
 
 def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:

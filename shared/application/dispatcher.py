@@ -236,5 +236,6 @@ class Dispatcher:
 
 
 def is_current(command: RunStep, run: CircuitRun) -> bool:
-    """Does a message still speak of the state its row is in?"""
-    return (command.gen, command.phase, command.n) == (run.gen, run.phase, run.poll_n)
+    """Does a message still speak of the state its row is in, and of the step that belongs there?"""
+    fits = (command.gen, command.phase, command.n) == (run.gen, run.phase, run.poll_n)
+    return fits and process.STEP_OF.get(run.phase) is command.kind

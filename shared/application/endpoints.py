@@ -212,7 +212,7 @@ def converge(environment: Environment, circuit: Circuit, endpoint_name: str, por
         return Converged(default="", lock=lock)
     endpoint = ports.models.endpoint(environment, endpoint_name)
     if endpoint is None:
-        raise PermanentError(f"{circuit}: endpoint {endpoint_name} does not exist in {environment}")
+        raise PermanentError(f"endpoint {endpoint_name} does not exist in {environment}")
     if endpoint.state is ProvisioningState.RUNNING:
         return Converging(why=f"{endpoint_name} is being changed")
     if endpoint.state is not ProvisioningState.SUCCEEDED or endpoint.default != lock.want:

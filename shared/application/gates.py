@@ -12,11 +12,13 @@ from shared.application.ports import GateClaim, Ports, Update, Versioned
 from shared.application.settle import settle
 from shared.domain.events import GateApproved, GateExpired, GateRejected, ReleaseEvent
 from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, Release
+from shared.domain.naming import timestamp
 from shared.domain.process import GATE_OF, decide_release
 from shared.telemetry import log
 
 MOST_WRONG_CODES = 5
 LONGEST_COMMENT = 500
+LONGEST_REASON = 300
 APPROVE, REJECT = "approve", "reject"
 
 
@@ -39,6 +41,9 @@ class Verdict(StrEnum):
     COUNTED = "counted"
     """A vote: more approvers are needed."""
     NOT_OPEN = "not_open"
+    IS_REQUESTER = "is_requester"
+    MISTRUSTED = "mistrusted"
+    """The answer did not come from our own page."""
     WRONG_CODE = "wrong_code"
     LINK_VOID = "link_void"
     ALREADY_VOTED = "already_voted"
@@ -67,6 +72,8 @@ class Answer:
     code: str
     exclude: Mapping[str, str] = field(default_factory=dict)
     """`PLANT/CIRCUIT` -> reason: approve all but these."""
+    mistrust: str = ""
+    """Why the edge doubts that this came from our own page (origin, CSRF token); empty: it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +117,12 @@ class Gates:
                 return Standing.OPEN
 
     def decide(self, claim: GateClaim, answer: Answer, *, by: str, how: str, needs_code: bool) -> Outcome:
-        """Check an answer in order, then write it once. The caller has checked signature, sign-in, origin and CSRF."""
+        """Check an answer in order, then write it once.
+
+        The caller has checked the link's signature and the sign-in. Then: deadline and state of the gate, nonce, not
+        the requester, one vote each, origin and CSRF, code, the answer itself, digest. The code comes after the
+        CSRF token so that a program that follows links and submits forms can't use up a person's tries.
+        """
         return settle(self.ports.clock, lambda: self._decide(claim, answer, by=by, how=how, needs_code=needs_code))
 
     def _decide(self, claim: GateClaim, answer: Answer, *, by: str, how: str, needs_code: bool) -> Outcome:
@@ -125,11 +137,19 @@ class Gates:
         if view.standing is Standing.LINK_VOID:
             return Outcome(verdict=Verdict.LINK_VOID, view=view)
         if view.standing is not Standing.OPEN:
-            return Outcome(verdict=Verdict.NOT_OPEN, view=view)
+            return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=_said_already(gate.row))
+        if _is_requester(by, release.row):
+            message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
+            return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
+        if any(_same_person(vote.by, by) and _is_of_this_opening(vote, gate.row) for vote in gate.row.decisions):
+            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
+        if answer.mistrust:
+            return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
+        if needs_code and not answer.code.strip():
+            message = "Enter the code: the six digits that stand in your mail."
+            return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=message)
         if needs_code and not hmac.compare_digest(answer.code.strip().encode(), self.ports.tokens.code(claim).encode()):
             return self._count_wrong_code(claim, gate, view)
-        if any(vote.by == by and _is_of_this_opening(vote, gate.row) for vote in gate.row.decisions):
-            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
         if problem := self._problem(answer, release.row, gate.row):
             return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=problem)
         if answer.digest != gate.row.digest:
@@ -170,6 +190,8 @@ class Gates:
             return f"{', '.join(unknown)}: no such circuit goes through {gate.gate} in {release.release_id}."
         if missing := sorted(name for name, why in answer.exclude.items() if not why.strip()):
             return f"{', '.join(missing)}: leaving a circuit out needs a reason."
+        if long := sorted(name for name, why in answer.exclude.items() if len(why) > LONGEST_REASON):
+            return f"{', '.join(long)}: the reason is longer than {LONGEST_REASON} characters: shorten it."
         return "This would leave out every circuit: reject the gate instead." if set(answer.exclude) == names else ""
 
     def _going(self, release: Release) -> list[CircuitRun]:
@@ -227,6 +249,22 @@ class Gates:
         decision = decide_release(release.row, GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate))
         ended = closed(gate.row, GateState.EXPIRED, decision.row, why=why)
         Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
+
+
+def _is_requester(by: str, release: Release) -> bool:
+    return not release.policy.requester_may_approve and _same_person(by, release.requested_by)
+
+
+def _same_person(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _said_already(gate: Gate) -> str:
+    """Who has decided and when; empty: nobody has."""
+    if gate.state not in {GateState.APPROVED, GateState.REJECTED} or not gate.decisions:
+        return ""
+    last = gate.decisions[-1]
+    return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
 
 
 def _is_of_this_opening(vote: GateDecision, gate: Gate) -> bool:

@@ -79,7 +79,7 @@ class Intake:
         for path in self.ports.evidence.artifact_paths(since):
             content = self.ports.evidence.artifact(path)
             if content is not None:
-                looks.append(self.from_artifact(path, content, metadata=self._metadata(path), last_look=True))
+                looks.append(self.from_artifact(path, content, metadata=self._metadata(path)))
         return looks
 
     def _metadata(self, path: str) -> Mapping[str, str]:

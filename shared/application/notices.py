@@ -30,7 +30,7 @@ def notices_for(
     release: Release, moment: Moment, audience: Audience, at: datetime, *, leave_out: frozenset[str] = frozenset()
 ) -> tuple[Notice, ...]:
     """One notice per person and channel; `leave_out` are those who need not be told."""
-    subject = f"{release.phase}-{release.gen}" if moment in GATE_MOMENTS else ""
+    subject = _about(release, moment)
     due_at = at + release.policy.overdue_after
     to = [(Channel.EMAIL, person) for person in _people(moment, audience) if person not in leave_out]
     if audience.teams and moment is not Moment.ARTIFACT_INVALID:
@@ -47,6 +47,13 @@ def notices_for(
         )
         for channel, recipient in to
     )
+
+
+def _about(release: Release, moment: Moment) -> str:
+    """What tells the same moment of another gate, or of another try, apart: each is a message of its own."""
+    if moment in GATE_MOMENTS:
+        return f"{release.phase}-{release.gen}"
+    return f"again-{release.gen}" if release.gen > 1 else ""
 
 
 def _people(moment: Moment, audience: Audience) -> Sequence[str]:

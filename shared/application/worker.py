@@ -143,7 +143,7 @@ class Worker:
             _dropped(command, "dead-lettered, and its state is over")
             return
         release, run = found
-        error = f"{command.circuit}: the message for {command.phase} was dead-lettered ({reason}); retry the release"
+        error = f"the message for {command.phase} was dead-lettered ({reason}); retry the release"
         Dispatcher(self.ports).to_run(release, run, StepErrored(at=self.ports.clock.now(), error=error))
 
 

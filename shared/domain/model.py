@@ -103,13 +103,12 @@ class CircuitPhase(StrEnum):
     ERRORED = "errored"
     SUPERSEDED = "superseded"
     EXCLUDED = "excluded"
-    ROLLED_BACK = "rolled_back"
 
 
 UNSUCCESSFUL = frozenset({CircuitPhase.FAILED, CircuitPhase.ERRORED})
 """*failed*: the thing said no. *errored*: technology broke. Both can be retried."""
 
-NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED, CircuitPhase.ROLLED_BACK})
+NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED})
 
 
 class GateState(StrEnum):

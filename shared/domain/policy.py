@@ -31,6 +31,8 @@ class Policy:
     """Back-off after a transient error doubles from here up to `retry_most`."""
     retry_most: timedelta = timedelta(minutes=5)
     min_approvers: int = 1
+    requester_may_approve: bool = True
+    """Off: whoever asked for a release does not decide at its gates."""
     smoke_slots: int = 5
     """D8: smoke tests at once."""
     test_instance_count: int = 1
@@ -60,6 +62,8 @@ def policy_from_json(data: Mapping[str, object]) -> Policy:
             value = data[f.name]
             if isinstance(f.default, timedelta) and isinstance(value, int | float):
                 known[f.name] = timedelta(seconds=value)
+            elif isinstance(f.default, bool):
+                known[f.name] = bool(value)
             elif isinstance(f.default, int) and isinstance(value, int | float):
                 known[f.name] = int(value)
             else:

@@ -505,7 +505,7 @@ def decide_poll(run: CircuitRun, still: e.StillRunning, policy: Policy, at: date
     """Look again later: sooner if that lands on the deadline, with back-off after a transient error."""
     if not still.restart_clock and is_past_deadline(run, policy, at):
         limit = getattr(policy, LIMIT_OF[run.phase])
-        reason = f"{run.circuit}: {run.phase} did not end within {limit}; retry the release once the cause is gone"
+        reason = f"{run.phase} did not end within {limit}; retry the release once the cause is gone"
         error = f"{reason} (last: {still.transient})" if still.transient else reason
         return decide_circuit(with_facts(run, still.facts), e.StepErrored(at=at, error=error), policy)
     attempt = run.attempt + 1 if still.transient else 0

@@ -7,7 +7,6 @@ import azure.functions as func
 
 from shared.application.gates import Answer, Gates
 from shared.bootstrap import ports, settings
-from shared.domain.errors import RequestRefused
 from shared.triggers.gate_replies import gate_as_json, gate_page, outcome_json, outcome_page
 from shared.triggers.gate_visitor import (
     AnswerBody,
@@ -45,15 +44,15 @@ def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
         visitor = visitor_of(req)
     except SignInNeeded:
         return to_sign_in(req)
-    if not is_same_origin(req, settings().public_url):
-        raise RequestRefused(
-            403, "Wrong origin", "This answer did not come from the approval page. Open the link again."
-        )
     body = read_answer(req)
     cookie = "" if is_json(req) else cookie_of(req)
-    _check_csrf(req, visitor, body, cookie)
     answer = Answer(
-        decision=body.decision, comment=body.comment, digest=body.digest, code=body.code, exclude=body.exclude
+        decision=body.decision,
+        comment=body.comment,
+        digest=body.digest,
+        code=body.code,
+        exclude=body.exclude,
+        mistrust=_mistrust(req, visitor, body, cookie),
     )
     outcome = Gates(ports()).decide(
         visitor.claim, answer, by=visitor.by, how=visitor.how, needs_code=visitor.needs_code
@@ -61,11 +60,12 @@ def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
     return outcome_json(outcome) if is_json(req) else outcome_page(req, visitor, outcome, body, cookie)
 
 
-def _check_csrf(req: func.HttpRequest, visitor: Visitor, body: AnswerBody, cookie: str) -> None:
-    """A form is bound to the browser's cookie; a JSON caller sends back what it was given."""
+def _mistrust(req: func.HttpRequest, visitor: Visitor, body: AnswerBody, cookie: str) -> str:
+    """Why this may come from elsewhere. A form is bound to the browser's cookie, JSON sends back what it was given."""
+    if not is_same_origin(req, settings().public_url):
+        return "This answer did not come from the approval page. Open the link from your mail again."
     expected = ports().tokens.csrf(visitor.claim, cookie)
     bound = bool(cookie) or is_json(req)
     if not (bound and hmac.compare_digest(body.csrf.encode(), expected.encode())):
-        raise RequestRefused(
-            403, "Form expired", "The form is not from this browser. Open the link from your mail again."
-        )
+        return "The form is not from this browser. Open the link from your mail again."
+    return ""

@@ -44,6 +44,8 @@ def outcome_page(
         case Verdict.WRONG_CODE:
             tries = _tries_left(visitor, outcome)
             return _page(replace(shown, tries_left=tries, problem="The code is wrong."), cookie, 403)
+        case Verdict.MISTRUSTED | Verdict.IS_REQUESTER:
+            return _page(replace(shown, problem=outcome.message), cookie, 403)
         case Verdict.INCOMPLETE | Verdict.ALREADY_VOTED:
             return _page(replace(shown, problem=outcome.message), cookie, 422)
         case Verdict.CHANGED:
@@ -84,6 +86,8 @@ OUTCOME_STATUS = {
     Verdict.REJECTED: 200,
     Verdict.COUNTED: 202,
     Verdict.WRONG_CODE: 403,
+    Verdict.MISTRUSTED: 403,
+    Verdict.IS_REQUESTER: 403,
     Verdict.LINK_VOID: 403,
     Verdict.INCOMPLETE: 422,
     Verdict.ALREADY_VOTED: 200,

@@ -86,11 +86,11 @@ def fields_and_cookie(invitation: Invitation) -> tuple[dict[str, str], str]:
     return form.fields, f"gate={cookie.value}"
 
 
-def submit(invitation: Invitation, origin: str, **changes: str) -> WireReply:
+def submit(invitation: Invitation, own_origin: str, **changes: str) -> WireReply:
     """Fill in the page's form and send it; `origin` and `cookie` may be changed like any field."""
     fields, cookie = fields_and_cookie(invitation)
     filled = {"decision": "reject", "comment": "a reason", "code": invitation.code, **fields, **changes}
-    headers = FORM | {"Origin": filled.pop("origin", origin), "Cookie": filled.pop("cookie", cookie)}
+    headers = FORM | {"Origin": filled.pop("origin", own_origin), "Cookie": filled.pop("cookie", cookie)}
     return exchange("POST", invitation.link, urlencode(filled).encode(), headers)
 
 
@@ -129,7 +129,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(asked: OpenGate) -> Non
     """HttpOnly, SameSite=Strict, for the approval pages only."""
     cookie = look(asked.invited[ADA]).headers["set-cookie"]
     morsel = SimpleCookie(cookie)["gate"]
-    assert (morsel["httponly"], morsel["samesite"], morsel["path"]) == (True, "Strict", "/approvals")
+    assert (morsel["httponly"], morsel["samesite"].lower(), morsel["path"]) == (True, "strict", "/approvals")
 
 
 def test_a_scanner_that_follows_every_link_changes_nothing(asked: OpenGate) -> None:

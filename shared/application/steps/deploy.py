@@ -61,7 +61,7 @@ def _diagnosed(work: Work, ports: Ports, environment: Environment) -> CircuitEve
         found = str(error)
     if isinstance(found, str):
         lines = diagnose_deployment(work.run, ports, environment)
-        return failed(work, ports, f"deployment in {environment} failed: {found}", lines)
+        return failed(ports, f"deployment in {environment} failed: {found}", lines)
     return found or _stands(work, ports, environment)
 
 
@@ -175,7 +175,7 @@ def _lock(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
 
 
 def _refused(work: Work, ports: Ports, changed: str) -> StepFailed:
-    return failed(work, ports, f"changed since approval: {changed}; production was not touched, start a new release")
+    return failed(ports, f"changed since approval: {changed}; production was not touched, start a new release")
 
 
 def _change_since_approval(run: CircuitRun, ports: Ports) -> str:

@@ -83,7 +83,7 @@ def _refused(seen: _Inspection) -> StepFailed:
     told = (
         "; ".join(f"({n}) {finding}" for n, finding in enumerate(seen.findings, 1)) if count > 1 else seen.findings[0]
     )
-    return failed(seen.work, seen.ports, f"{count} findings: {told}" if count > 1 else told)
+    return failed(seen.ports, f"{count} findings: {told}" if count > 1 else told)
 
 
 # ------------------------------------------------------------------------------------------- the Dev model

@@ -15,7 +15,7 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
     """R13-R17. Repeatable: a version that is already there keeps its content and its promoted_at."""
     changed = _change_since_approval(work.run, ports)
     if changed:
-        return failed(work, ports, f"changed since approval: {changed}; start a new release")
+        return failed(ports, f"changed since approval: {changed}; start a new release")
     started = ports.clock.now()
     tags = _tags(work, ports)
     try:
@@ -23,10 +23,10 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
     except ConfigurationError:
         raise
     except PermanentError as error:
-        return failed(work, ports, f"promotion failed: {error}", diagnose_promotion(work.run, ports))
+        return failed(ports, f"promotion failed: {error}", diagnose_promotion(work.run, ports))
     problem = _problem(work.run, promoted, tags)
     if problem:
-        return failed(work, ports, f"promotion failed: {problem}", diagnose_promotion(work.run, ports))
+        return failed(ports, f"promotion failed: {problem}", diagnose_promotion(work.run, ports))
     ended = ports.clock.now()
     return ModelPromoted(
         at=ended,

@@ -60,7 +60,7 @@ def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
     run = work.run
     if run.previous_deployment or ports.clock.now() < run.since + work.release.policy.restore_limit:
         return None
-    return failed(work, ports, f"{run.deployment} on {run.endpoint} is new, could not be unset")
+    return failed(ports, f"{run.deployment} on {run.endpoint} is new, could not be unset")
 
 
 # ------------------------------------------------------------------------------------------------ rollbacks
@@ -70,7 +70,7 @@ def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """R42: the target is looked at first, then the endpoint is taken over, switched, and re-read."""
     run = work.run
     if run.poll_n == 0 and (problem := _target_problem(work, ports)):
-        return StepFailed(at=ports.clock.now(), error=f"{run.circuit}: {problem}; nothing was changed")
+        return StepFailed(at=ports.clock.now(), error=f"{problem}; nothing was changed")
     match want_rolled_back(work, ports):
         case LockLost(owner=owner):
             return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")

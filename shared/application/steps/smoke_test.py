@@ -61,7 +61,7 @@ def _start(work: Work, ports: Ports, name: str) -> CircuitEvent | StillRunning:
     run, now = work.run, ports.clock.now()
     if now >= _limit(work):
         limit = work.release.policy.smoke_limit
-        return StepErrored(at=now, error=f"{run.circuit}: the smoke test could not be started within {limit}; retry")
+        return StepErrored(at=now, error=f"the smoke test could not be started within {limit}; retry")
     job = ports.models.start_smoke_job(
         endpoint=run.test_endpoint, deployment=run.deployment, circuit=run.circuit, job_name=name
     )
@@ -111,13 +111,13 @@ def _timed_out(work: Work, ports: Ports, job: Job) -> StepFailed:
     _cancel(ports, job)
     limit = work.release.policy.smoke_limit
     said = f"smoke test failed: job {job.name} did not end within {limit} ({job.status}); investigate"
-    return _with_facts(failed(work, ports, said, lines), job)
+    return _with_facts(failed(ports, said, lines), job)
 
 
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:
     errors = quoted([_quote(line) for line in _output(ports, job).error_lines])
     said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *errors))
-    return _with_facts(failed(work, ports, f"smoke test failed: {said}; investigate"), job)
+    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate"), job)
 
 
 def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFailed:
@@ -131,7 +131,7 @@ def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFail
     )
     if verdict.failures:
         said = f"smoke test failed: {'; '.join(verdict.failures)}; investigate job {job.name}"
-        return _with_facts(failed(work, ports, said), job, verdict)
+        return _with_facts(failed(ports, said), job, verdict)
     return SmokeTestPassed(at=ports.clock.now(), warnings=verdict.warnings, evidence=_evidence(job, verdict))
 
 

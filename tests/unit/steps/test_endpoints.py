@@ -182,7 +182,7 @@ def test_an_endpoint_that_is_gone_is_said_by_name(wanting: World) -> None:
     """Nobody can converge it."""
     wanting.models._endpoints.pop((PRODUCTION, ENDPOINT))
 
-    with pytest.raises(PermanentError, match=f"PLANT001/CIRCUIT01: endpoint {ENDPOINT} does not exist in production"):
+    with pytest.raises(PermanentError, match=f"endpoint {ENDPOINT} does not exist in production"):
         once(wanting)
 
 

@@ -154,7 +154,7 @@ def test_a_failed_deployment_fails_the_circuit_with_a_diagnosis(testing: World) 
 
     event = failed(testing.until_decided(deploy))
 
-    assert event.error.startswith("PLANT001/CIRCUIT01: deployment in test failed:")
+    assert event.error.startswith("deployment in test failed:")
     assert f"{DEPLOYMENT} on {ENDPOINT} is Failed: image build failed" in event.error
     assert f"endpoint {ENDPOINT} in test is Succeeded" in found(event)
     assert "compute in test: Succeeded" in found(event)
@@ -356,7 +356,7 @@ def test_what_the_approver_saw_is_read_again_before_any_write(
 
     error = failed(approved.look(deploy)).error
 
-    assert error.startswith("PLANT001/CIRCUIT01: changed since approval:")
+    assert error.startswith("changed since approval:")
     assert said in error
     assert approved.endpoints.requests["lock"] == 0
     assert approved.models.production_writes() == []

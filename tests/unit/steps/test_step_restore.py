@@ -172,7 +172,7 @@ def test_a_service_that_keeps_the_default_is_named_at_the_deadline(world: World)
     event = world.until_decided(restore)
 
     assert isinstance(event, StepFailed)
-    assert event.error == f"PLANT001/CIRCUIT01: {DEPLOYMENT} on {ENDPOINT} is new, could not be unset"
+    assert event.error == f"{DEPLOYMENT} on {ENDPOINT} is new, could not be unset"
     assert world.clock.now() - world.run().since >= world.work().release.policy.restore_limit
 
 

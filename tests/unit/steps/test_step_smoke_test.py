@@ -111,7 +111,7 @@ def test_every_failing_row_of_the_table_fails_the_circuit_and_asks_to_investigat
 
     event = failed(deployed.until_decided(smoke_test))
 
-    assert event.error.startswith("PLANT001/CIRCUIT01: smoke test failed: ")
+    assert event.error.startswith("smoke test failed: ")
     assert said in event.error
     assert "investigate" in event.error
     assert event.evidence["smoke"]["job_name"] == JOB  # type: ignore[index]  # JSON
