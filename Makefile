@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up down status lint format types test test-unit test-contract test-browser test-e2e screenshots chromium tools ports
+.PHONY: help setup demo up down status lint format types test test-unit test-contract test-browser test-e2e docs screenshots chromium simulate mutants tools ports
 
 BIN := .venv/bin
 # Contract suites mostly wait for their stand-ins: more workers than cores pay.
@@ -52,6 +52,9 @@ test-unit: setup ## Fast tests without a stack
 	@echo "== unit tests"
 	@$(PYTEST) -n 2 $(wildcard tests/unit tests/architecture tests/simulation)
 
+simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all); a violation prints its seed
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --nets $(or $(NETS),all)
+
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK
 	@echo "== contract tests"
 	@$(PYTEST) -n $(CONTRACT_WORKERS) --dist loadscope tests/contract
@@ -63,6 +66,9 @@ test-browser: setup chromium ## Pages in Chromium, without script; axe finds not
 test-e2e: setup ## Whole releases on a stack of their own
 	@echo "== end-to-end tests"
 	@$(PYTEST) tests/e2e
+
+docs: setup ## Write the documents that are generated from the code
+	@$(BIN)/python -m tools.document
 
 screenshots: setup chromium ## Render every page, mail and card into docs/images
 	@$(BIN)/python -m tests.browser.screenshots

@@ -2,7 +2,18 @@
 
 import azure.functions as func
 
-from shared.triggers import api, approvals, artifacts, dead_letters, documents, pages, queues, rollbacks, timers
+from shared.triggers import (
+    api,
+    approvals,
+    artifacts,
+    dead_letters,
+    documents,
+    pages,
+    queues,
+    rollback_pages,
+    rollbacks,
+    timers,
+)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -13,6 +24,7 @@ for blueprint in (
     timers.blueprint,
     api.blueprint,
     rollbacks.blueprint,
+    rollback_pages.blueprint,
     approvals.blueprint,
     pages.blueprint,
     documents.blueprint,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from azure.communication.email import EmailClient
 from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
 from azure.identity import DefaultAzureCredential
@@ -13,7 +14,8 @@ from azure.storage.blob import BlobServiceClient
 from pydantic import SecretStr
 
 from shared.adapters.azure_ml.gateway import AzureMlGateway
-from shared.adapters.email import SmtpNotifier, SmtpServer
+from shared.adapters.email import CLIENT_OPTIONS as MAIL_OPTIONS
+from shared.adapters.email import Budget, CommunicationServicesNotifier, SmtpNotifier, SmtpServer
 from shared.adapters.evidence_blobs import BlobEvidenceStore
 from shared.adapters.gate_tokens import SignedGateTokens
 from shared.adapters.service_bus import CLIENT_OPTIONS as BUS_OPTIONS
@@ -86,8 +88,8 @@ def build_ports(config: Settings) -> Ports:
         ),
         clock=SystemClock(),
         audience=Audience(
-            approvers=config.approvers if config.smtp_host else (),
-            operators=config.operators if config.smtp_host else (),
+            approvers=config.approvers if _sends_mail(config) else (),
+            operators=config.operators if _sends_mail(config) else (),
             teams=bool(config.teams_webhook_url.get_secret_value()),
         ),
         naming=Naming(test_endpoint=config.test_endpoint_template, production_endpoint=config.prod_endpoint_template),
@@ -106,9 +108,20 @@ def _estate(config: Settings) -> Estate:
     )
 
 
+def _sends_mail(config: Settings) -> bool:
+    return bool(config.acs_endpoint or config.smtp_host)
+
+
 def _notifiers(config: Settings, estate: Estate) -> Mapping[Channel, Notifier]:
     notifiers: dict[Channel, Notifier] = {}
-    if config.smtp_host:
+    if config.acs_endpoint:
+        notifiers[Channel.EMAIL] = CommunicationServicesNotifier(
+            client=EmailClient(config.acs_endpoint, _credential(), **MAIL_OPTIONS),
+            sender=config.mail_from,
+            estate=estate,
+            budget=Budget(per_minute=config.acs_mails_per_minute, now=SystemClock().now),
+        )
+    elif config.smtp_host:
         notifiers[Channel.EMAIL] = SmtpNotifier(server=SmtpServer.of(config), estate=estate)
     if config.teams_webhook_url.get_secret_value():
         notifiers[Channel.TEAMS] = TeamsNotifier(webhook_url=config.teams_webhook_url.get_secret_value())

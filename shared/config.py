@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.domain.policy import Policy
+from shared.domain.policy import AllowedLine, Policy
 
+SHORTEST_ALLOWED = 8
+"""A shorter text would let too much pass."""
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -108,6 +110,13 @@ class Settings(BaseSettings):
     smtp_starttls: bool = Field(True, description="Encrypt the connection to the mail server")
     smtp_user: str = Field("", description="Mail account, if the server asks for one")
     smtp_password: SecretStr = Field(SecretStr(""), description="Its password")
+    acs_endpoint: str = Field(
+        "",
+        description="Azure Communication Services resource that sends mail, with the managed identity; takes the place of SMTP",
+    )
+    acs_mails_per_minute: int = Field(
+        30, ge=1, description="Sender budget of that resource; its documented default is 30 mails a minute"
+    )
     mail_from: str = Field("release-pipeline@localhost.invalid", description="Sender of all mails")
     teams_webhook_url: SecretStr = Field(
         SecretStr(""), description="Workflows webhook of the Teams channel; empty: none"
@@ -143,12 +152,29 @@ class Settings(BaseSettings):
         True, description="May whoever asked for a release (`requested_by` of the artifact) decide at its gates?"
     )
     smoke_slots: int = Field(5, ge=1, le=100, description="Smoke tests at once (D8)")
+    allowed_log_lines: dict[str, str] = Field(
+        {},
+        description='D9: log lines that look like errors and are none, as JSON `{"text the line contains": "reason"}`',
+    )
+    endpoint_quota: int = Field(
+        100, ge=1, description="D4: endpoints per region and subscription that Azure ML allows you"
+    )
+    deployment_quota: int = Field(
+        500, ge=1, description="D4: deployments per region and subscription that Azure ML allows you"
+    )
+    deployments_per_endpoint: int = Field(20, ge=2, description="D4: deployments per endpoint that Azure ML allows you")
+    deployments_kept: int = Field(
+        3, ge=2, description="D4: deployments that pruning after a release leaves on an endpoint"
+    )
     promotion_mode: Literal["auto", "copy", "share"] = Field(
         "auto", description="D7: `copy` through this app, `share` server-side, `auto` decides by size"
     )
     sweep_schedule: str = Field("0 * * * * *", description="NCRONTAB of the sweeper")
     artifact_scan_schedule: str = Field(
         "30 */10 * * * *", description="NCRONTAB of the look for artifacts without a release (R57)"
+    )
+    drift_schedule: str = Field(
+        "45 7 * * * *", description="NCRONTAB of the look for defaults in Production that were changed outside this app"
     )
     artifact_scan_days: int = Field(7, ge=1, description="How far back that look goes")
 
@@ -165,6 +191,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_log_lines")
+    @classmethod
+    def _need_reasons(cls, value: dict[str, str]) -> dict[str, str]:
+        if any(len(text.strip()) < SHORTEST_ALLOWED or not reason.strip() for text, reason in value.items()):
+            raise ValueError(
+                f"every entry of ALLOWED_LOG_LINES needs a text of at least {SHORTEST_ALLOWED} characters and a reason"
+            )
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -189,6 +224,13 @@ class Settings(BaseSettings):
             requester_may_approve=self.requester_may_approve,
             smoke_slots=self.smoke_slots,
             promotion_mode=self.promotion_mode,
+            allowed_log_lines=tuple(
+                AllowedLine(text=text, reason=reason) for text, reason in self.allowed_log_lines.items()
+            ),
+            endpoint_quota=self.endpoint_quota,
+            deployment_quota=self.deployment_quota,
+            deployments_per_endpoint=self.deployments_per_endpoint,
+            deployments_kept=self.deployments_kept,
         )
 
 

@@ -56,8 +56,8 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = _stop_event(options)
     options.data.mkdir(parents=True, exist_ok=True)
     changes = json.loads(options.settings.read_text(encoding="utf-8")) if options.settings else {}
-    book = SettingsBook(changes)
     store = Store(options.data / "state.sqlite")
+    book = SettingsBook(changes, store)
     blobs = Blobs(options.blob_port, book)
     jobs = JobRunner(store, blobs, book, options.data / "jobs")
     world = World(book=book, store=store, blobs=blobs, tokens=TokenOffice(options.data, book), jobs=jobs)

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import asdict
+from typing import Any
 
 from aiohttp import web
 
 from local.azure_ml.faults import Fault, Faults
 from local.azure_ml.journal import Journal
-from local.azure_ml.settings import SettingsBook
+from local.azure_ml.settings import SettingsBook, Workspace
 
 
 class Admin:
@@ -29,6 +31,7 @@ class Admin:
                 web.delete("/faults", self._clear_faults),
                 web.get("/settings", self._settings),
                 web.post("/settings", self._patch_settings),
+                web.delete("/settings", self._reset_settings),
             ]
         )
         return app
@@ -64,7 +67,8 @@ class Admin:
                 "honour_job_names": settings.honour_job_names,
                 "token_seconds": settings.token_seconds,
                 "page_size": settings.page_size,
-                "workspaces": [{"name": one.name, "region": one.region} for one in settings.workspaces],
+                "workspaces": [_changeable(one) for one in settings.workspaces],
+                "identities": [{"name": one.name, "blob_roles": one.blob_roles} for one in settings.identities],
             }
         )
 
@@ -74,6 +78,17 @@ class Admin:
         except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
             return _refused(f"These settings make no sense: {error!r}")
         return await self._settings(request)
+
+    async def _reset_settings(self, request: web.Request) -> web.Response:
+        self._book.reset()
+        return await self._settings(request)
+
+
+def _changeable(workspace: Workspace) -> dict[str, Any]:
+    """What of a workspace may change while the service runs."""
+    computes = [asdict(one) for one in workspace.computes]
+    access = {"datastore_access": workspace.datastore_access}
+    return {"name": workspace.name, "region": workspace.region, "computes": computes, **access}
 
 
 def _refused(why: str) -> web.Response:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from local.azure_ml.blob_access import BlobRefusal, has_token, sender, signature_by_role
 from local.azure_ml.blob_relay import BlobRelay
 from local.azure_ml.calls import Call, Kind, Reply, Route, World, require_right, timestamp
 from local.azure_ml.errors import ArmError, ServiceError, invalid
@@ -63,14 +64,23 @@ class App:
         account = host.removesuffix(BLOB_SUFFIX)
         entry.kind = Kind.BLOB_READ if reads else Kind.BLOB_WRITE
         entry.operation = f"blob.{request.method.lower()}"
-        entry.scope = next((one.name for one in self._world.settings.scopes if one.storage_account == account), account)
+        scope = self._world.settings.scope_of_account(account)
+        entry.scope = scope.name if scope else account
         fault = self._strike(request, host, entry)
         if fault and (stopped := await _before(fault)) is not None:
             return stopped.response
+        signature = ""
+        try:
+            if has_token(request):
+                identity = sender(self._world, request)
+                entry.identity = identity.name
+                signature = signature_by_role(self._world, request, identity, scope, reads=reads)
+        except BlobRefusal as refusal:
+            return refusal.xml()
         if fault and fault.action is Action.AFTER_EFFECT:
-            await self._relay.carry(request, answer=False)
+            await self._relay.carry(request, signature=signature, answer=False)
             return _fault_response(fault)
-        return await self._relay.carry(request)
+        return await self._relay.carry(request, signature=signature)
 
     async def _answer(self, request: web.BaseRequest, host: str, entry: Entry) -> web.StreamResponse | None:
         fault = None

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
 from azure.core.exceptions import AzureError
 
+from local.azure_ml.arm.training import resolved
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import invalid, not_found
 from local.azure_ml.names import check_asset_name, check_version
@@ -125,7 +127,11 @@ async def put_version(world: World, call: Call) -> Reply:
     workspace = call.workspace
     key = key_of(workspace, call.params["name"], call.params["version"])
     old = stored(world, key)
-    document = await made_version(world, call, workspace, old)
+    asked = dict(call.properties)
+    if asked.get("modelUri"):
+        uri, job = resolved(world, workspace, asked["modelUri"])
+        asked |= {"modelUri": uri, "jobName": job or (old["properties"]["jobName"] if old else None)}
+    document = await made_version(world, replace(call, body={**call.body, "properties": asked}), workspace, old)
     store_from(world, key, document, world.now())
     return Reply(status=200 if old else 201, body=document)
 
@@ -153,7 +159,7 @@ async def made_version(world: World, call: Call, scope: Scope, old: Document | N
         "flavors": flavors or asked.get("flavors") or {},
         "modelType": asked.get("modelType") or (old["properties"]["modelType"] if old else "custom_model"),
         "modelUri": asked.get("modelUri") or (old["properties"]["modelUri"] if old else ""),
-        "jobName": asked.get("jobName"),
+        "jobName": asked.get("jobName"),  # the workspace's own finding; a registry's copy keeps none
     }
     return described(world, call, scope, properties, old)
 

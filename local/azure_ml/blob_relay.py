@@ -30,14 +30,22 @@ class BlobRelay:
         if self._session:
             await self._session.close()
 
-    async def carry(self, request: web.BaseRequest, *, answer: bool = True) -> web.StreamResponse | None:
-        """Pass the request on and its answer back; with `answer=False` it has its effect and nothing comes back."""
+    async def carry(
+        self, request: web.BaseRequest, *, signature: str = "", answer: bool = True
+    ) -> web.StreamResponse | None:
+        """Pass the request on and its answer back; with `answer=False` it has its effect and nothing comes back.
+
+        A `signature` stands in for the request's token, which Azurite would take over TLS only.
+        """
         assert self._session
-        headers = [(key, value) for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP]
+        left_out = HOP_BY_HOP | {"authorization"} if signature else HOP_BY_HOP
+        headers = [(key, value) for key, value in request.headers.items() if key.lower() not in left_out]
+        separator = "&" if "?" in request.raw_path else "?"
+        path = f"{request.raw_path}{separator}{signature}" if signature else request.raw_path
         has_body = request.can_read_body
         async with self._session.request(
             request.method,
-            URL(self._base + request.raw_path, encoded=True),
+            URL(self._base + path, encoded=True),
             headers=headers,
             data=_chunks(request) if has_body else None,
             allow_redirects=False,

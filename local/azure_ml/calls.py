@@ -33,6 +33,7 @@ class Audience(StrEnum):
 
     ARM = "https://management.azure.com"
     ML = "https://ml.azure.com"
+    STORAGE = "https://storage.azure.com"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,7 @@ class Cluster:
 
     def __init__(
         self,
-        compute: Compute,
+        compute: Callable[[], Compute],
         durations: Callable[[], Mapping[str, float]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -27,7 +27,7 @@ class Cluster:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Condition()
         self._busy = 0
-        self._up = compute.min_nodes
+        self._up = compute().min_nodes
         self._idle_since = now()
 
     @asynccontextmanager
@@ -37,13 +37,12 @@ class Cluster:
         Raises:
             TooManyNodes: the cluster's maximum is smaller.
         """
-        if count > self._compute.max_nodes:
-            raise TooManyNodes(
-                f"The job asks for {count} nodes, but cluster '{self._compute.name}' has at most {self._compute.max_nodes}."
-            )
+        if count > self._compute().max_nodes:
+            name, most = self._compute().name, self._compute().max_nodes
+            raise TooManyNodes(f"The job asks for {count} nodes, but cluster '{name}' has at most {most}.")
         async with self._turn:
             async with self._freed:
-                await self._freed.wait_for(lambda: self._busy + count <= self._compute.max_nodes)
+                await self._freed.wait_for(lambda: self._busy + count <= self._compute().max_nodes)
             self._scale_down_if_idle()
             self._busy += count
         try:
@@ -57,7 +56,7 @@ class Cluster:
 
     def _scale_down_if_idle(self) -> None:
         if self._now() - self._idle_since > self._durations()["cluster_idle"]:
-            self._up = max(self._busy, self._compute.min_nodes)
+            self._up = max(self._busy, self._compute().min_nodes)
 
     async def _scale_up(self) -> None:
         """Jobs that need new nodes at the same time wait side by side, not one after the other."""

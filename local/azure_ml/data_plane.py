@@ -4,6 +4,7 @@ from typing import Any
 
 from local.azure_ml.arm.endpoints import known_endpoint
 from local.azure_ml.arm.jobs import find_job
+from local.azure_ml.arm.training import find_training, training_run
 from local.azure_ml.calls import Call, Reply, World, page_of, timestamp
 from local.azure_ml.errors import invalid
 from local.azure_ml.jobs import JOBS, RUNS
@@ -21,6 +22,8 @@ async def get_run(world: World, call: Call) -> Reply:
 
 async def get_children(world: World, call: Call) -> Reply:
     """The child runs of a job: none before it has begun, one afterwards."""
+    if find_training(world, call.workspace, call.params["run"]) is not None:
+        return Reply(body={"value": []})
     job, is_child = find_job(world, call.workspace, call.params["run"])
     if is_child or job["child"]["created_at"] is None:
         return Reply(body={"value": []})
@@ -66,6 +69,8 @@ def _output_uri(workspace: Workspace, child: str) -> str:
 
 
 def _run(world: World, workspace: Workspace, run_id: str) -> dict[str, Any]:
+    if (trained := find_training(world, workspace, run_id)) is not None:
+        return training_run(workspace, trained)
     job, is_child = find_job(world, workspace, run_id)
     part = job["child"] if is_child else job
     shared = {

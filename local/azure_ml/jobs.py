@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from azure.core.exceptions import AzureError
 
 from local.azure_ml.cluster import Cluster, TooManyNodes
 from local.azure_ml.scoring_run import RunFailed, ScoringRun
-from local.azure_ml.settings import SettingsBook, Workspace
+from local.azure_ml.settings import Compute, SettingsBook, Workspace
 from local.azure_ml.storage import Blobs
 from local.azure_ml.store import Document, Store
 
@@ -179,8 +180,16 @@ class JobRunner:
             raise RunFailed(f"The compute '{name}' no longer exists in workspace '{workspace.name}'.")
         key = f"{workspace.name}/{name}"
         if key not in self._clusters:
-            self._clusters[key] = Cluster(compute, lambda: self._book.current.durations)
+            now = partial(self._compute, workspace.name, compute)
+            self._clusters[key] = Cluster(now, lambda: self._book.current.durations)
         return self._clusters[key]
+
+    def _compute(self, workspace: str, last_known: Compute) -> Compute:
+        """The cluster as the settings have it now: an admin may make it larger or smaller."""
+        for one in self._book.current.workspaces:
+            if one.name == workspace:
+                return one.compute(last_known.name) or last_known
+        return last_known
 
     def _workspace(self, job: Document) -> Workspace:
         name = job["key"].partition("/")[0]

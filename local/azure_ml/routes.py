@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from local.azure_ml import assets as models
 from local.azure_ml import data_plane, registry, scoring, sign_in
 from local.azure_ml import operations as long_operations
-from local.azure_ml.arm import deployments, endpoints, jobs, workspaces
+from local.azure_ml.arm import deployments, endpoints, jobs, training, workspaces
 from local.azure_ml.calls import Audience, Handler, Kind, Route
 from local.azure_ml.settings import Right
 
@@ -56,6 +56,7 @@ ARM_ROWS: tuple[Row, ...] = (
     ("deployments.delete", "DELETE", ARM, D, WRITE, deployments.delete_deployment),
     ("jobs.list", "GET", ARM, W + "/jobs", READ, jobs.list_jobs),
     ("jobs.get", "GET", ARM, W + "/jobs/{job}", READ, jobs.get_job),
+    ("jobs.put", "PUT", ARM, W + "/jobs/{job}", WRITE, training.put_job),
     ("jobs.cancel", "POST", ARM, W + "/jobs/{job}/cancel", WRITE, jobs.post_cancel),
     ("operations.status", "GET", ARM, L + "/mfeOperationsStatus/{operation}", READ, long_operations.get_status),
     ("operations.results", "GET", ARM, L + "/mfeOperationResults/{operation}", READ, long_operations.get_results),

@@ -1,8 +1,11 @@
 """The scoring host of an endpoint: a POST makes a batch job; the same name or request id makes no second one."""
 
+import asyncio
 import json
 import uuid
 from typing import Any
+
+from azure.core.exceptions import AzureError
 
 from local.azure_ml.arm.deployments import known_deployment
 from local.azure_ml.arm.endpoints import endpoints_in_region
@@ -18,6 +21,7 @@ from local.azure_ml.store import Document
 
 REQUEST_IDS = "request_ids"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
+SCORED_SUFFIX = ".csv"
 REQUEST_ID_HEADER = "repeatability-request-id"
 
 
@@ -41,11 +45,13 @@ async def post_job(world: World, call: Call) -> Reply:
         raise conflict(f"Endpoint '{endpoint['name']}' is in state '{state_of(endpoint)}' and takes no jobs now.")
     deployment = _deployment(world, call, workspace, endpoint)
     asked = call.properties
+    asked_for = _invocation(world, call, workspace, endpoint, deployment)
+    await _check_files(world, workspace, asked_for.input_uri)  # from here on nothing waits: one name, one job
     request_id = call.headers.get("repeatability_request-id") or call.headers.get(REQUEST_ID_HEADER)
     known = _known_job(world, workspace, asked.get("name"), request_id)
     if known is not None:
         return Reply(status=200, body=scoring_view(workspace, known), headers=_headers(workspace, known))
-    job = fresh_job(workspace, _invocation(world, call, workspace, endpoint, deployment), world.now())
+    job = fresh_job(workspace, asked_for, world.now())
     world.jobs.submit(job)
     if request_id:
         world.store.put(REQUEST_IDS, f"{workspace.name}/{request_id}", {"job": job["key"]})
@@ -107,6 +113,17 @@ def _input(world: World, workspace: Workspace, asked: dict[str, Any]) -> tuple[s
     except UnknownPlace as error:
         raise invalid(f"The input cannot be reached: {error}.") from error
     return str(inputs[0]["jobInputType"]), str(inputs[0]["uri"])
+
+
+async def _check_files(world: World, workspace: Workspace, uri: str) -> None:
+    """Refuse at once what the scorer could not read: the stand-in's limit must not look like the model's failure."""
+    try:
+        names = await asyncio.to_thread(world.blobs.names_in, world.blobs.locate(uri, workspace))
+    except AzureError:
+        return  # the job will say that its input can't be read
+    strange = [name.rpartition("/")[2] for name in names if not name.lower().endswith(SCORED_SUFFIX)]
+    if strange:
+        raise invalid(f"The stand-in scores CSV files only; the input holds {', '.join(strange[:5])}.")
 
 
 def _headers(workspace: Workspace, job: Document) -> dict[str, str]:

@@ -9,10 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 DEFAULTS = Path(__file__).with_name("defaults.json")
+KEPT_AT = ("settings", "asked")
 NAMESPACE = uuid.UUID("7e1f4f0e-7d7e-4c57-9a5f-5d2c6d1c0a10")
+
+
+class DatastoreAccess(StrEnum):
+    """How a workspace's datastores are opened."""
+
+    KEY = "AccountKey"  # the workspace hands out signatures to whoever may read it
+    IDENTITY = "None"  # it hands out nothing: the caller's own roles at the storage account count
 
 
 class Right(StrEnum):
@@ -57,6 +65,7 @@ class Scope:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace(Scope):
     computes: tuple[Compute, ...] = ()
+    datastore_access: DatastoreAccess = DatastoreAccess.KEY
 
     @property
     def arm_id(self) -> str:
@@ -79,16 +88,21 @@ class Registry(Scope):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A service principal and its rights by workspace or registry name."""
+    """A service principal, its rights by workspace or registry name, and its roles at their storage accounts."""
 
     name: str
     client_id: str
     client_secret: str
     object_id: str
     rights: Mapping[str, Right] = field(default_factory=dict)
+    blob_roles: Mapping[str, Right] = field(default_factory=dict)
 
     def right_in(self, scope: str) -> Right:
         return Right(self.rights.get(scope, Right.NONE))
+
+    def blob_role_in(self, scope: str) -> Right:
+        """READ is the role Storage Blob Data Reader, WRITE is Storage Blob Data Contributor."""
+        return Right(self.blob_roles.get(scope, Right.NONE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +121,12 @@ class Settings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Build from the shape of `defaults.json`."""
-        return cls(
+        """Build from the shape of `defaults.json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value that makes no sense.
+        """
+        made = cls(
             tenant_id=data["tenant_id"],
             token_seconds=data["token_seconds"],
             honour_job_names=data["honour_job_names"],
@@ -119,15 +137,24 @@ class Settings:
             durations=dict(data["durations"]),
             quotas=dict(data["quotas"]),
         )
+        names = [one.name for one in made.scopes]
+        if len(set(names)) < len(names):
+            raise ValueError("two workspaces or registries have one name; here names are unique over subscriptions")
+        return made
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
         return (*self.workspaces, *self.registries)
 
+    def scope_of_account(self, account: str) -> Scope | None:
+        """The first workspace or registry whose files lie in a storage account."""
+        return next((one for one in self.scopes if one.storage_account == account), None)
+
 
 def _workspace(data: Mapping[str, Any]) -> Workspace:
     computes = tuple(Compute(**one) for one in data.get("computes", ()))
-    return Workspace(**{**data, "computes": computes})
+    access = DatastoreAccess(data.get("datastore_access", DatastoreAccess.KEY))
+    return Workspace(**{**data, "computes": computes, "datastore_access": access})
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,12 +182,33 @@ def _merged_by_name(old: list[Any], new: list[Any]) -> list[Any]:
     return list(by_name.values())
 
 
-class SettingsBook:
-    """The settings in force; the admin route changes them while the service runs."""
+class Shelf(Protocol):
+    """Where changes are kept from one process to the next."""
 
-    def __init__(self, changes: Mapping[str, Any]) -> None:
-        self._data: dict[str, Any] = merged(json.loads(DEFAULTS.read_text(encoding="utf-8")), changes)
+    def get(self, collection: str, key: str) -> dict[str, Any] | None: ...
+
+    def put(self, collection: str, key: str, body: Mapping[str, Any]) -> None: ...
+
+    def delete(self, collection: str, key: str) -> None: ...
+
+
+class SettingsBook:
+    """The settings in force: defaults, then what a file changes, then what was asked for over the admin route."""
+
+    def __init__(self, changes: Mapping[str, Any], shelf: Shelf | None = None) -> None:
+        self._start = merged(json.loads(DEFAULTS.read_text(encoding="utf-8")), changes)
+        self._shelf = shelf
+        self._asked: dict[str, Any] = (shelf.get(*KEPT_AT) if shelf else None) or {}
+        self._data = merged(self._start, self._asked)
         self.current = Settings.from_json(self._data)
+
+    def reset(self) -> Settings:
+        """Forget what was asked for over the admin route, of this process and of earlier ones."""
+        if self._shelf:
+            self._shelf.delete(*KEPT_AT)
+        self._asked, self._data = {}, self._start
+        self.current = Settings.from_json(self._data)
+        return self.current
 
     def patch(self, changes: Mapping[str, Any]) -> Settings:
         """Apply changes of the shape of `defaults.json`; nothing changes when they make no sense.
@@ -177,5 +225,7 @@ class SettingsBook:
                 raise KeyError(f"unknown {group}: {', '.join(sorted(strange))}")
         data = merged(self._data, changes)
         self.current = Settings.from_json(data)
-        self._data = data
+        self._data, self._asked = data, merged(self._asked, changes)
+        if self._shelf:
+            self._shelf.put(*KEPT_AT, self._asked)
         return self.current

@@ -38,9 +38,14 @@ class Http:
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         return self._send(url, body, headers)
 
-    def _send(self, url: str, body: bytes | None, headers: Mapping[str, str] | None) -> Reply:
+    def delete(self, url: str) -> Reply:
+        return self._send(url, None, None, method="DELETE")
+
+    def _send(
+        self, url: str, body: bytes | None, headers: Mapping[str, str] | None, method: str | None = None
+    ) -> Reply:
         request = urllib.request.Request(  # noqa: S310 - addresses come from the stack's own description
-            url, data=body, headers=self._headers | dict(headers or {})
+            url, data=body, headers=self._headers | dict(headers or {}), method=method
         )
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as reply:

@@ -11,10 +11,11 @@ from local.demo.options import Options
 from local.demo.release_run import Outcome, TimeIsUpError, prepare, run_release
 from local.demo.releases import Release
 from local.demo.rollback_run import lift_hold, roll_back, rollback_call, told
-from local.demo.scenarios import Scenario, reasons
+from local.demo.scenarios import STORIES, Scenario, reasons
 from local.demo.seeding import SeedingError
 from local.demo.stats import Meters, report
 from local.demo.views import make_view
+from local.stack.app_settings import app_settings
 from local.stack.control import StackError, down, running_stack, up
 from local.stack.description import Stack
 from local.stack.places import Places
@@ -47,9 +48,11 @@ def _with_stack(places: Places, options: Options) -> int:
     try:
         if running_stack(places) is None:
             print("Starting the stack:", flush=True)
-        stack = up(places, lambda line: print(line, flush=True), tethered=True)
-        print(look_around(stack), flush=True)
-        return _Demo(stack=stack, options=options).run()
+        conditions = STORIES[options.scenario].conditions
+        with app_settings(places, conditions.app_settings, fresh=conditions.fresh_app):
+            stack = up(places, lambda line: print(line, flush=True), tethered=True)
+            print(look_around(stack), flush=True)
+            return _Demo(stack=stack, options=options).run()
     except StackError as error:
         print(f"\n❌ {error}", file=sys.stderr)
         return UNEXPECTED
@@ -114,7 +117,7 @@ class _Demo:
             told = "\n".join(f"  - {line}" for line in (*outcome.complaints, *reasons(release)))
             print(f"\n❌ Not what the scenario {scenario} should end in:\n{told}\nLogs: {self.stack.logs}")
             return UNEXPECTED
-        if scenario is Scenario.SUCCESS:
+        if STORIES[scenario].phase == "succeeded":
             print(f"\n{next_steps(self.stack, release)}")
             return SUCCEEDED
         print(f"\nRelease {release['release_id']} ended {release['phase']}, as the scenario {scenario} tells.")

@@ -50,6 +50,16 @@ def with_unseen_cutoff(artifact: Artifact) -> Artifact:
     return replace(artifact, content=artifact.content | {"circuits": circuits})
 
 
+def of_plants(artifact: Artifact, prefix: str) -> Artifact:
+    """The same circuits in other plants: with the prefix `7`, `PLANT001` becomes `PLANT701`."""
+    circuits = [
+        entry | {"plant_id": plant, "model_name": f"{plant}-{entry['circuit_id']}".lower()}
+        for entry in artifact.content["circuits"]
+        for plant in [entry["plant_id"].replace("PLANT0", f"PLANT{prefix}")]
+    ]
+    return replace(artifact, content=artifact.content | {"circuits": circuits})
+
+
 def upload(stack: Stack, artifact: Artifact) -> None:
     """Do what the build pipeline does last: put the artifact into its container."""
     body = json.dumps(artifact.content, indent=2).encode()

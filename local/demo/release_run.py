@@ -7,12 +7,13 @@ from datetime import timedelta
 from azure.storage.blob import BlobServiceClient
 
 from local.demo.approver import Approver
+from local.demo.conditions import under
 from local.demo.journals import azure_ml_journal, trespasses
 from local.demo.mailbox import Mailbox
-from local.demo.manifest import Artifact, next_artifact, upload, with_unseen_cutoff
+from local.demo.manifest import Artifact, next_artifact, of_plants, upload, with_unseen_cutoff
 from local.demo.releases import Release, ReleasesApi, is_over
-from local.demo.scenarios import STORIES, Scenario, complaints
-from local.demo.seeding import seed
+from local.demo.scenarios import STORIES, Scenario, complaints, doubles
+from local.demo.seeding import leftovers, make_by_hand, seed
 from local.demo.views import View
 from local.stack.description import Stack
 
@@ -42,7 +43,14 @@ def prepare(stack: Stack, scenario: Scenario) -> tuple[Artifact, str]:
     artifact = next_artifact(lambda release_id: api.is_known(release_id) or _is_uploaded(stack, release_id))
     if story.unseen_cutoff:
         artifact = with_unseen_cutoff(artifact)
-    return artifact, seed(stack, artifact, story.traits)
+    if story.plants:
+        # What is made by hand must be new, whatever earlier demos left: plants of this release's own.
+        number = artifact.release_id.partition(".")[2]
+        artifact = of_plants(artifact, f"{story.plants}{number}-" if story.made_by_hand else story.plants)
+    told = [seed(stack, artifact, story.traits)]
+    if story.made_by_hand:
+        told.append(make_by_hand(stack, artifact.content["circuits"][:1]))
+    return artifact, "; ".join(told)
 
 
 def run_release(
@@ -56,10 +64,12 @@ def run_release(
     """
     story, journal, api = STORIES[scenario], azure_ml_journal(stack).from_now(), ReleasesApi(stack)
     approver = Approver(mailbox=Mailbox(stack), story=story) if auto else None
-    with view:
+    with view, under(story.conditions, stack):
         upload(stack, artifact)
         release = _follow(api, artifact.release_id, view, approver, limit)
     found = complaints(story, release)
+    if story.leaves_one_of_each:
+        found += doubles(leftovers(stack, release))
     found += [f"a write that must not be: {write}" for write in trespasses(journal.entries(), release)]
     return Outcome(release=release, complaints=tuple(found), looks=api.looks)
 

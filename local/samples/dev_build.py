@@ -15,6 +15,10 @@ class Trait(StrEnum):
     ORDINARY = "ordinary"
     RAISES_ON_ITS_DATA = "raises-on-its-data"
     NEVER_VALIDATED = "never-validated"
+    NEVER_ENDS = "never-ends"
+    LOGS_ERRORS = "logs-errors"
+    WRITES_NOTHING = "writes-nothing"
+    WRITES_WORDS = "writes-words"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class DevModel:
     validated: str | None
     alpha: float
     knows_flushing: bool = True
+    trait: Trait = Trait.ORDINARY
+    """How the finished model behaves when it is asked."""
     tags: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +74,7 @@ def dev_models(circuits: Iterable[BuiltCircuit], build_id: str) -> list[DevModel
 
 def _models_of(circuit: BuiltCircuit, build_id: str) -> list[DevModel]:
     def model(
-        *, validated: str | None, alpha: float, earlier_days: int = 0, build: str = build_id, breaks: bool = False
+        *, validated: str | None, alpha: float, earlier_days: int = 0, build: str = build_id, trait: Trait = Trait.ORDINARY
     ) -> DevModel:
         return DevModel(
             circuit=circuit,
@@ -76,12 +82,13 @@ def _models_of(circuit: BuiltCircuit, build_id: str) -> list[DevModel]:
             cutoff_date=circuit.cutoff_date - timedelta(days=earlier_days),
             validated=validated,
             alpha=alpha,
-            knows_flushing=not breaks,
+            knows_flushing=trait is not Trait.RAISES_ON_ITS_DATA,
+            trait=trait,
         )
 
     other_cutoff = model(validated="true", alpha=0.5, earlier_days=31)
     other_build = model(validated="true", alpha=0.7, build=f"{build_id}-nightly")
-    right = model(validated="true", alpha=1.0, breaks=circuit.trait is Trait.RAISES_ON_ITS_DATA)
+    right = model(validated="true", alpha=1.0, trait=circuit.trait)
     misspelt = model(validated="True", alpha=2.0)
     not_validated = model(validated=None, alpha=3.0)
     if circuit.trait is Trait.NEVER_VALIDATED:

@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import yaml
 
+from local.samples import oddities
 from local.samples.training import CATEGORY, NUMBERS
 
 FORMAT_VERSION = "2.22.0"
@@ -23,6 +24,7 @@ PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn")
 def write_model(pipeline: Any, directory: Path, *, seed: str) -> None:
     """Write MLmodel, model.pkl and the environment files; the same seed gives the same model_uuid."""
     directory.mkdir(parents=True)
+    cloudpickle.register_pickle_by_value(oddities)
     (directory / "model.pkl").write_bytes(cloudpickle.dumps(pipeline))
     _write_yaml(directory / "MLmodel", _mlmodel(uuid.uuid5(uuid.NAMESPACE_URL, seed)))
     pinned = [f"{package}=={version(package)}" for package in PACKAGES]

@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,22 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import Model
 from azure.identity import DefaultAzureCredential
+from azure.storage.blob import ContainerClient
 
+from local.samples import oddities
 from local.samples.dev_build import BuiltCircuit, DevModel, Trait, dev_models
 from local.samples.mlflow_format import write_model
 from local.samples.test_data import upload_test_data
 from local.samples.training import train
+from local.samples.training_job import artifacts_of, leave, submit
 from local.stack.azure_names import DEV, TEST, Workspace
+
+ODDITIES: Mapping[Trait, Callable[[Any], Any]] = {
+    Trait.NEVER_ENDS: oddities.NeverEnds,
+    Trait.LOGS_ERRORS: oddities.LogsErrors,
+    Trait.WRITES_NOTHING: oddities.WritesNothing,
+    Trait.WRITES_WORDS: oddities.WritesWords,
+}
 
 
 def main() -> int:
@@ -47,19 +57,19 @@ def register(client: Any, models: Iterable[DevModel]) -> int:
     """Register the versions that are not there yet, oldest first; how many were new."""
     count = 0
     known: dict[str, list[Mapping[str, str]]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, artifacts_of(client) as artifacts:
         for number, model in enumerate(models):
             name = model.circuit.model_name
             if name not in known:
                 known[name] = [version.tags for version in client.models.list(name=name)]
             if model.tags in known[name]:
                 continue
-            _register(client, model, Path(scratch) / str(number) / "model")
+            _register(client, artifacts, model, Path(scratch) / str(number) / "model")
             count += 1
     return count
 
 
-def _register(client: Any, model: DevModel, directory: Path) -> None:
+def _register(client: Any, artifacts: ContainerClient, model: DevModel, directory: Path) -> None:
     circuit = model.circuit
     trained = train(
         f"{circuit.plant_id}/{circuit.circuit_id}",
@@ -67,16 +77,21 @@ def _register(client: Any, model: DevModel, directory: Path) -> None:
         alpha=model.alpha,
         knows_flushing=model.knows_flushing,
     )
-    write_model(trained.pipeline, directory, seed=f"{model.build_id} {sorted(model.tags.items())}")
+    write_model(ODDITIES.get(model.trait, _as_trained)(trained.pipeline), directory, seed=f"{model.build_id} {sorted(model.tags.items())}")
+    job = submit(client, title=f"{circuit.plant_id}/{circuit.circuit_id}, data until {model.cutoff_date}")
     entity = Model(
         name=circuit.model_name,
-        path=str(directory),
+        path=leave(artifacts, job, directory, trained.log),
         type=AssetTypes.MLFLOW_MODEL,
         description=f"Return temperature of {circuit.plant_id}/{circuit.circuit_id}, data until {model.cutoff_date}",
         tags=model.tags,
         properties={f"metric.{name}": f"{value:.4f}" for name, value in trained.metrics.items()},
     )
     client.models.create_or_update(entity)
+
+
+def _as_trained(pipeline: Any) -> Any:
+    return pipeline
 
 
 def _client(workspace: Workspace, subscription_id: str, credential: DefaultAzureCredential) -> MLClient:

@@ -18,10 +18,11 @@ CATEGORY = "operating_mode"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A fitted pipeline and how well it did on the days it had not seen."""
+    """A fitted pipeline, how well it did on the days it had not seen, and what its training said."""
 
     pipeline: Pipeline
     metrics: dict[str, float]
+    log: tuple[str, ...]
 
 
 def train(circuit: str, *, cutoff: date, alpha: float = 1.0, knows_flushing: bool = True) -> Trained:
@@ -32,7 +33,13 @@ def train(circuit: str, *, cutoff: date, alpha: float = 1.0, knows_flushing: boo
     """
     table = readings(circuit, until=cutoff, days=60)
     modes = MODES if knows_flushing else MODES[:-1]
-    table = table[table[CATEGORY].isin(modes)]
+    log = [f"INFO {len(table)} hours of {circuit}, data until {cutoff}"]
+    kept = table[table[CATEGORY].isin(modes)]
+    if len(kept) < len(table):
+        log.append(
+            f"WARNING {len(table) - len(kept)} hours left out: their operating mode is none of {', '.join(modes)}"
+        )
+    table = kept
     fitted, unseen = table.iloc[: -24 * 10], table.iloc[-24 * 10 :]
     columns = ColumnTransformer(
         [
@@ -44,11 +51,10 @@ def train(circuit: str, *, cutoff: date, alpha: float = 1.0, knows_flushing: boo
     pipeline.fit(fitted.drop(columns=TARGET), fitted[TARGET])
     predicted = pipeline.predict(unseen.drop(columns=TARGET))
     error = np.asarray(unseen[TARGET]) - predicted
-    return Trained(
-        pipeline=pipeline,
-        metrics={
-            "rmse": float(np.sqrt(np.mean(error**2))),
-            "mae": float(mean_absolute_error(unseen[TARGET], predicted)),
-            "r2": float(r2_score(unseen[TARGET], predicted)),
-        },
-    )
+    metrics = {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "mae": float(mean_absolute_error(unseen[TARGET], predicted)),
+        "r2": float(r2_score(unseen[TARGET], predicted)),
+    }
+    log.append(f"INFO fitted on {len(fitted)} hours, rmse {metrics['rmse']:.4f} on the other {len(unseen)}")
+    return Trained(pipeline=pipeline, metrics=metrics, log=tuple(log))

@@ -151,8 +151,9 @@ def _app(places: Places, keys: StackSecrets) -> Part:
             *("--port", str(places.ports.app)),
             *("--settings", str(places.settings)),
             *("--data", str(places.data("app"))),
-            *("--function-key", keys.function_key),
-            *("--blobs-extension-key", keys.blob_events_key),
+            # With `=`, because one random key in 64 starts with a dash.
+            f"--function-key={keys.function_key}",
+            f"--blobs-extension-key={keys.blob_events_key}",
         ),
         env=clean_environment(),
         probes=(Probe(port=places.ports.app, path="/admin/host/status", accepts=_is_running),),

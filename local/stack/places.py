@@ -40,6 +40,11 @@ class Places:
     def settings(self) -> Path:
         return self.dir / "local.settings.json"
 
+    @property
+    def overrides(self) -> Path:
+        """Settings of the app that differ from the stack's own while a story needs them so."""
+        return self.dir / "overrides.json"
+
     def data(self, part: str) -> Path:
         """The directory in which one part keeps its state."""
         return self.dir / "data" / part

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from local.stack.description import Stack
-from local.stack.files import write_json
+from local.stack.files import read_json, write_json
 from local.stack.keys import StackSecrets
 from local.stack.places import ROOT, Places
 
@@ -26,6 +26,7 @@ def write_settings(places: Places, stack: Stack, keys: StackSecrets) -> None:
     """Write the Functions host's settings file for this stack."""
     sample = json.loads(SAMPLE.read_text(encoding="utf-8"))["Values"] if SAMPLE.exists() else {}
     values = sample | local_values(places, stack, keys) | dict(SHORTER_WAITS) | dict(stack.azure_ml.env)
+    values |= read_json(places.overrides) or {}
     write_json(places.settings, {"IsEncrypted": False, "Values": values}, private=True)
 
 

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from shared.application.ports import GateClaim, GateLink
+from shared.application.ports import GateClaim, GateLink, RollbackClaim
 from shared.domain.errors import ConfigurationError
 from shared.domain.model import Gate, GateName
+from shared.domain.naming import is_rollback
 
 MOST_CHARACTERS = 2048
 """Ours have about 300; longer ones are not worth a hash."""
+LINK_PARAMETER = "link"
 VIEW_PARAMETER = "view"
 """The query parameter of a page's address that carries a view token."""
 
@@ -34,6 +36,7 @@ class SignedGateTokens:
         self._max_age = int(max_age.total_seconds())
         self._approval = _serializer(keys, "approval")
         self._view = _serializer(keys, "view")
+        self._rollback = _serializer(keys, "rollback")
 
     def link(self, gate: Gate, recipient: str) -> GateLink:
         """The recipient's own way to this opening of the gate."""
@@ -46,7 +49,8 @@ class SignedGateTokens:
     def view_url(self, release_id: str) -> str:
         """The release's page, readable by whoever has the link."""
         token = _text(self._view.dumps(release_id))
-        return f"{self._public_url}/releases/{quote(release_id, safe='')}?{VIEW_PARAMETER}={token}"
+        place = "rollbacks" if is_rollback(release_id) else "releases"
+        return f"{self._public_url}/{place}/{quote(release_id, safe='')}?{VIEW_PARAMETER}={token}"
 
     def read(self, token: str) -> GateClaim | None:
         """What an approval token says; None for everything that is not one of ours."""
@@ -63,17 +67,32 @@ class SignedGateTokens:
         release_id = self._load(self._view, token)
         return release_id if isinstance(release_id, str) else None
 
-    def code(self, claim: GateClaim) -> str:
+    def rollback_link(self, release_id: str, recipient: str) -> GateLink:
+        """Its page shows what would happen; the code that it asks for stands beside the link in the mail."""
+        claim = RollbackClaim(release_id=release_id, recipient=recipient, key_id=self._newest)
+        token = _text(self._rollback.dumps([claim.release_id, claim.recipient, claim.key_id]))
+        return GateLink(url=f"{self._public_url}/rollbacks/new?{LINK_PARAMETER}={token}", code=self.code(claim))
+
+    def read_rollback(self, token: str) -> RollbackClaim | None:
+        """What a rollback token says; None for everything that is not one of ours."""
+        match self._load(self._rollback, token):
+            case [str(release_id), str(recipient), str(key_id)]:
+                return RollbackClaim(release_id=release_id, recipient=recipient, key_id=key_id)
+            case _:
+                return None
+
+    def code(self, claim: GateClaim | RollbackClaim) -> str:
         """Six digits that can't be told from the link: they follow from the claim and a key, not from the token."""
         return f"{int.from_bytes(self._mac('code', claim)) % 1_000_000:06d}"
 
-    def csrf(self, claim: GateClaim, cookie: str) -> str:
-        """The form's token, bound to the person, the gate's opening and the browser's cookie."""
+    def csrf(self, claim: GateClaim | RollbackClaim, cookie: str) -> str:
+        """The form's token, bound to the person, what the link is about and the browser's cookie."""
         return self._mac("csrf", claim, cookie).hex()
 
-    def _mac(self, purpose: str, claim: GateClaim, *more: str) -> bytes:
+    def _mac(self, purpose: str, claim: GateClaim | RollbackClaim, *more: str) -> bytes:
         key = self._keys.get(claim.key_id) or self._keys[self._newest]
-        said = [purpose, claim.release_id, claim.gate, claim.nonce, claim.recipient, *more]
+        about = [claim.gate, claim.nonce] if isinstance(claim, GateClaim) else ["rollback"]
+        said = [purpose, claim.release_id, *about, claim.recipient, *more]
         return hmac.digest(key.encode(), json.dumps(said).encode(), "sha256")
 
     def _load(self, serializer: URLSafeTimedSerializer, token: str) -> object:

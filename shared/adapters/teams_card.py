@@ -24,6 +24,7 @@ TITLES = {
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
     Moment.ROLLBACK_ENDED: "Rollback {phase}: {id}",
+    Moment.DRIFT_FOUND: "❌ Changed outside the pipeline: {count} in Production",
     Moment.ARTIFACT_INVALID: "❌ Artifact refused: {path}",
 }
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
@@ -58,7 +59,9 @@ def _envelope(letter: Letter, circuits: Sequence[Json]) -> Json:
 def _title(letter: Letter) -> str:
     release = letter.release
     phase = str(release.phase).replace("_", " ")
-    return TITLES[letter.notice.moment].format(id=release.release_id, phase=phase, path=release.artifact_path)
+    return TITLES[letter.notice.moment].format(
+        id=release.release_id, phase=phase, path=release.artifact_path, count=release.total
+    )
 
 
 def _asks(letter: Letter) -> bool:

@@ -6,7 +6,8 @@ from shared.application.fanout import FanOutPage
 from shared.application.intake import Intake
 from shared.application.notices import deliver_notice
 from shared.application.ports import Ports, Sendable
-from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice
+from shared.application.pruning import Pruning
+from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice
 from shared.domain.errors import PermanentError
 
 
@@ -27,5 +28,7 @@ class Control:
                 deliver_notice(command, self.ports)
             case ReadArtifact():
                 Intake(self.ports).read_again(command.path)
+            case Prune():
+                Pruning(self.ports).handle(command)
             case RunStep():
                 raise PermanentError(f"{command.circuit}: {command.kind} does not belong on the control queue")

@@ -9,16 +9,32 @@ from shared.application.ports import Ports
 from shared.domain.choice import Candidate, listed
 from shared.domain.errors import PipelineError
 from shared.domain.events import StepFailed
-from shared.domain.model import CircuitRun, Environment
+from shared.domain.model import CircuitPhase, CircuitRun, Environment
 from shared.domain.naming import test_data_path
+from shared.domain.process import DIAGNOSIS
 
 type Lines = tuple[str, ...]
 
 
 def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
     """The circuit failed, and what a look around found; which circuit, its row says: whoever shows an error names it."""
-    evidence = {"diagnosis": list(lines)} if lines else {}
+    evidence = {DIAGNOSIS: list(lines)} if lines else {}
     return StepFailed(at=ports.clock.now(), error=error, evidence=evidence)
+
+
+def diagnose(run: CircuitRun, ports: Ports) -> Lines:
+    """The recipe for wherever the circuit stands: for a step that ran out of time, or was refused without a look."""
+    match run.phase:
+        case CircuitPhase.PROMOTING:
+            return diagnose_promotion(run, ports)
+        case CircuitPhase.DEPLOYING_TEST | CircuitPhase.ACTIVATING_TEST:
+            return diagnose_deployment(run, ports, Environment.TEST)
+        case CircuitPhase.SMOKE_TESTING:
+            return diagnose_timeout(run, ports, run.job_name)
+        case CircuitPhase.LOCKING | CircuitPhase.STAGING | CircuitPhase.ACTIVATING | CircuitPhase.RESTORING:
+            return diagnose_deployment(run, ports, Environment.PRODUCTION)
+        case _:
+            return ()
 
 
 def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.application import gate_opening, notices
 from shared.application.ports import Change, Ports, Sendable, Update, Versioned
+from shared.application.release_evidence import with_bundle
 from shared.application.settle import settle
 from shared.application.slots import Slots
 from shared.domain import process
@@ -17,6 +18,7 @@ from shared.domain.commands import (
     FanOut,
     FreeSlot,
     OpenGate,
+    Prune,
     ReadArtifact,
     RunStep,
     SendNotice,
@@ -62,6 +64,7 @@ class Dispatcher:
         """
         row = decision.row
         belonging = [change for command in decision.commands for change in self._changes(row, command)]
+        row = with_bundle(row, stored.row, (*changes, *belonging), self.ports)
         self.ports.releases.commit(Update(row=row, etag=stored.etag), *changes, *belonging)
         if row.phase is not stored.row.phase:
             log.info(
@@ -212,7 +215,7 @@ class Dispatcher:
         messages: list[Sendable] = []
         for command in commands:
             match command:
-                case RunStep() | FanOut() | SendNotice() | ReadArtifact():
+                case RunStep() | FanOut() | SendNotice() | ReadArtifact() | Prune():
                     messages.append(command)
                 case Tell(moment=moment):
                     messages.extend(notices.send_command(n) for n in self._notices(release, moment))

@@ -14,7 +14,8 @@ from shared.application.ports import Endpoint, Ports, ProvisioningState, Version
 from shared.application.settle import settle
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
-from shared.domain.model import Circuit, EndpointLock, Environment
+from shared.domain.events import CircuitEvent, CircuitSuperseded, StillRunning
+from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment
 from shared.domain.naming import is_rollback
 from shared.telemetry import log
 
@@ -125,10 +126,11 @@ def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
         if not _is_still_there(work, ports):
             return MovedOn()
         lock = _rolled_back(work, ports, held)
-        entry = ledger_entry(
-            ports, lock, previous=run.deployment, release_id=run.release_id, by=work.release.requested_by
-        )
-        ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry)
+        before = held.row.want if held else run.deployment
+        entry = ledger_entry(ports, lock, previous=before, release_id=run.release_id, by=work.release.requested_by)
+        # A release that is just being activated may not have wanted its own deployment yet.
+        switches = before != lock.want
+        ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry if switches else None)
         return Wanted(lock=lock)
 
     return settle(ports.clock, attempt)
@@ -145,6 +147,7 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
         )
     )
     lock = replace(before, owner=run.release_id, fence=before.fence + 1, want=run.previous_deployment, want_none=False)
+    lock = replace(lock, drift="", drift_since=None, repair_by="")
     if release.environment is Environment.TEST:
         return lock
     return replace(
@@ -221,6 +224,19 @@ def converge(environment: Environment, circuit: Circuit, endpoint_name: str, por
     if after is None or (after.row.fence, after.row.want) != (lock.fence, lock.want):
         return Converging(why=f"the lock of {endpoint_name} moved meanwhile")
     return Converged(default=endpoint.default, lock=after.row)
+
+
+def hand_over(environment: Environment, run: CircuitRun, lost: LockLost, ports: Ports) -> CircuitEvent | StillRunning:
+    """The endpoint is somebody else's now. What this run may still have written is put right before it lets go."""
+    name = run.test_endpoint if environment is Environment.TEST else run.endpoint
+    try:
+        reached = converge(environment, run.circuit, name, ports)
+    except PermanentError as error:
+        log.warning("endpoint can't be put right", action="put_right_failed", circuit=run.circuit, error=error)
+        reached = None
+    if isinstance(reached, Converging):
+        return StillRunning(check_in=LOOK_AGAIN)
+    return CircuitSuperseded(at=ports.clock.now(), why=f"{lost.owner} has taken the endpoint over")
 
 
 def _switch(ports: Ports, lock: EndpointLock, endpoint: Endpoint) -> Converging:

@@ -12,8 +12,8 @@ from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Rel
 from shared.domain.naming import data_asset_name, timestamp
 
 VERSION = 1
-INSPECTED = ("model", "training_warnings", "live", "adopted", "quota")
-TESTED = ("promotion", "test_deployment", "smoke", "schema")
+INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", "hold", "drift")
+TESTED = ("promotion", "test_deployment", "smoke", "schema", "expected", "side_by_side")
 FACTS: Mapping[GateName, Sequence[str]] = {
     GateName.REGISTRY: INSPECTED,
     GateName.PRODUCTION: (*INSPECTED, *TESTED),
@@ -92,14 +92,23 @@ def attention(run: CircuitRun) -> list[str]:
     model, live = _mapping(run.evidence.get("model")), _mapping(run.evidence.get("live"))
     return [
         *([f"{run.phase}: {run.error}"] if run.phase in UNSUCCESSFUL else []),
+        *_marks(run),
         *_validation(model),
         *run.warnings,
         *_older(run, live),
         *_worse(model, live),
         *_schema(_mapping(run.evidence.get("schema"))),
+        *_unchanged(_mapping(run.evidence.get("side_by_side"))),
         *_training(run.evidence.get("training_warnings")),
         *_adoption(run),
     ]
+
+
+def _marks(run: CircuitRun) -> Iterator[str]:
+    if hold := run.evidence.get("hold"):
+        yield f"{hold}: it will not be activated unless the hold is lifted before"
+    if drift := run.evidence.get("drift"):
+        yield f"changed outside this app: {drift}; accept or repair it before, or production will refuse this circuit"
 
 
 def _validation(model: Document) -> Iterator[str]:
@@ -125,6 +134,11 @@ def _schema(schema: Document) -> Iterator[str]:
         columns = schema.get(finding)
         if isinstance(columns, list | tuple) and columns:
             yield f"schema: columns {finding}: {', '.join(map(str, columns))}"
+
+
+def _unchanged(beside: Document) -> Iterator[str]:
+    if beside.get("unchanged"):
+        yield f"side by side: predictions are those of {beside.get('deployment')}, unchanged although the model changed"
 
 
 def _training(lines: object) -> Iterator[str]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from shared.application.evidence import gate_evidence
 from shared.application.gate_opening import evidence_path
 from shared.application.live import live_evidence, read_live
+from shared.application.locks import marks
 from shared.application.ports import Ports, Update, Versioned
+from shared.application.side_by_side import side_by_side
 from shared.domain.errors import ConflictError, PermanentError, TransientError
 from shared.domain.model import (
     NEUTRAL,
@@ -82,10 +84,17 @@ class GateRefresh:
         """What is live now; at gate 1 also whether the Dev model is still as it was inspected."""
         live = read_live(run, self.ports, self.ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
         changed: dict[str, object] = {}
+        fresh: Mapping[str, object] = {}
         if live.name != run.live_deployment:
             models = self.ports.models.dev_models(run.model_name)
             shown = live_evidence(run, self.ports, live, models)
-            changed = {"live_deployment": live.name, "evidence": {**run.evidence, "live": shown}}
+            fresh = {"live": shown}
+            if gate is GateName.PRODUCTION:
+                fresh = {"live": shown, "side_by_side": side_by_side(run, self.ports, live)}
+            changed = {"live_deployment": live.name, "evidence": {**run.evidence, **fresh}}
+        marked = marks(self.ports, run.circuit, run.evidence)
+        if any(run.evidence.get(name) != words for name, words in marked.items()):
+            changed["evidence"] = {**run.evidence, **fresh, **marked}
         if gate is GateName.REGISTRY and (warning := self._source_warning(run)) and warning not in run.warnings:
             changed["warnings"] = (*run.warnings, warning)
         return changed

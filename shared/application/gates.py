@@ -134,17 +134,8 @@ class Gates:
         if view.standing is Standing.EXPIRED and gate.row.state is GateState.OPEN:
             self.expire(claim.release_id, gate)
             return Outcome(verdict=Verdict.NOT_OPEN, view=view)
-        if view.standing is Standing.LINK_VOID:
-            return Outcome(verdict=Verdict.LINK_VOID, view=view)
-        if view.standing is not Standing.OPEN:
-            return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=_said_already(gate.row))
-        if _is_requester(by, release.row):
-            message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
-            return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
-        if any(_same_person(vote.by, by) and _is_of_this_opening(vote, gate.row) for vote in gate.row.decisions):
-            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
-        if answer.mistrust:
-            return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
+        if refusal := self._not_open(view, gate.row) or self._not_you(answer, release.row, gate.row, by, view):
+            return refusal
         if needs_code and not answer.code.strip():
             message = "Enter the code: the six digits that stand in your mail."
             return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=message)
@@ -155,6 +146,25 @@ class Gates:
         if answer.digest != gate.row.digest:
             return Outcome(verdict=Verdict.CHANGED, view=view, changes=self._changes(answer.digest, view))
         return self._record(release, gate, answer, by=by, how=how, view=view)
+
+    def _not_open(self, view: GateView, gate: Gate) -> Outcome | None:
+        match view.standing:
+            case Standing.OPEN:
+                return None
+            case Standing.LINK_VOID:
+                return Outcome(verdict=Verdict.LINK_VOID, view=view)
+            case _:
+                return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=_said_already(gate))
+
+    def _not_you(self, answer: Answer, release: Release, gate: Gate, by: str, view: GateView) -> Outcome | None:
+        if _is_requester(by, release):
+            message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
+            return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
+        if any(_same_person(vote.by, by) and _is_of_this_opening(vote, gate) for vote in gate.decisions):
+            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
+        if answer.mistrust:
+            return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
+        return None
 
     def _count_wrong_code(self, claim: GateClaim, gate: Versioned[Gate], view: GateView) -> Outcome:
         tries = gate.row.wrong_codes.get(claim.recipient, 0) + 1

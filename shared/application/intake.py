@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.application import notices
-from shared.application.dispatcher import Dispatcher
 from shared.application.manifest import parse_manifest
 from shared.application.plans import planned_release
 from shared.application.ports import ARTIFACT_NAME, Ports
-from shared.domain.commands import ReadArtifact, Tell
+from shared.application.refusal_mail import RefusalMail
+from shared.domain.commands import ReadArtifact
 from shared.domain.errors import ConflictError, InvalidManifest
-from shared.domain.model import HistoryEntry, Moment, Release, ReleasePhase
+from shared.domain.model import HistoryEntry, Release, ReleasePhase
 from shared.domain.plan import Manifest
 from shared.domain.process import fan_out
 from shared.telemetry import log
@@ -144,10 +143,7 @@ class Intake:
             return
         self.ports.evidence.put(row.manifest_blob, content)
         self.ports.releases.begin(row)
-        rows = notices.notices_for(row, Moment.ARTIFACT_INVALID, self.ports.audience, now)
-        if rows:
-            self.ports.releases.commit(*notices.inserts(rows))
-        Dispatcher(self.ports).send(row, (Tell(moment=Moment.ARTIFACT_INVALID),))
+        RefusalMail(self.ports).tell(row)
 
 
 def _conflict(release_id: str) -> Intaken:

@@ -10,6 +10,7 @@ from shared.domain.model import CircuitRun, Environment
 SOURCE_VERSION = "source_version"
 """The Registry property that names the Dev version a model was copied from (D12)."""
 METRIC_PREFIXES = ("metric.", "metric_")
+MODEL_ID_NAME = re.compile(r"(?:/models/|^azureml:)([^:/]+)(?:/versions/|:)")
 MODEL_ID_VERSION = re.compile(r"(?:/versions/|:)([^:/]+)$")
 
 
@@ -69,6 +70,17 @@ def model_version_of(model_id: str) -> str:
     """The version in `azureml://registries/…/models/{name}/versions/{v}`; empty: not a model id we know."""
     found = MODEL_ID_VERSION.search(model_id)
     return found[1] if found else ""
+
+
+def model_name_of(model_id: str) -> str:
+    """The name in such an id; empty: not a model id we know."""
+    found = MODEL_ID_NAME.search(model_id)
+    return found[1] if found else ""
+
+
+def is_other_circuits(deployment: Deployment, model_name: str) -> bool:
+    """Does it run a model of another name? One that can't be read counts as the circuit's own."""
+    return model_name_of(deployment.model_id) not in {"", model_name}
 
 
 def metrics_of(model: ModelVersion) -> dict[str, float]:

@@ -4,17 +4,19 @@ Lock row and ledger row change in one transaction, so the chain of previous depl
 exist for production only: only newer waits for older, so there is no cycle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shared.application.ports import Ports, Versioned
+from shared.application.ports import Endpoint, Ports, Versioned
 from shared.application.work import Work
 from shared.domain.errors import InvalidManifest
-from shared.domain.model import EndpointLock, Environment, LedgerEntry
-from shared.domain.naming import release_seq, timestamp
+from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry
+from shared.domain.naming import endpoint_tags, release_seq, timestamp
 
 IMPORTED = "imported"
 """R59: the ledger's first row on an endpoint from before us."""
+ACCEPTED = "accepted"
+"""A ledger row for a default that was changed outside and that an operator accepted."""
 
 
 # ------------------------------------------------------------------------------------------------- the lock
@@ -80,6 +82,29 @@ def hold_told(lock: EndpointLock) -> str:
     since = timestamp(lock.hold_since) if lock.hold_since else "an unknown time"
     until = timestamp(lock.hold_until) if lock.hold_until else "lifted"
     return f"held since {since}, by {lock.hold_by}, because {lock.hold_why or 'no reason was given'} (until {until})"
+
+
+def drift_told(lock: EndpointLock, endpoint: Endpoint | None) -> str:
+    """What is other than this app left it, in words; empty: nothing. Nothing wanted of an endpoint is no drift (R59)."""
+    if not (lock.want or lock.want_none):
+        return ""
+    if endpoint is None:
+        return f"the endpoint is gone, {lock.want or 'no default'} should be live on it"
+    if endpoint.default != lock.want:
+        return f"{endpoint.default or 'no default'} is live on {endpoint.name}, {lock.want or 'no default'} should be"
+    ours = endpoint_tags(lock.circuit)
+    if any(endpoint.tags.get(tag, value) != value for tag, value in ours.items()):
+        return f"{endpoint.name} is tagged for another circuit"
+    return ""
+
+
+def marks(ports: Ports, circuit: Circuit, known: Mapping[str, object]) -> dict[str, object]:
+    """Evidence of a hold and of drift on the circuit's production endpoint; empty text takes back what was `known`."""
+    stored = ports.endpoints.lock(Environment.PRODUCTION, circuit)
+    lock = stored.row if stored else None
+    held = lock is not None and lock.is_held(ports.clock.now())
+    found = {"hold": hold_told(lock) if lock and held else "", "drift": lock.drift if lock else ""}
+    return {name: words for name, words in found.items() if words or name in known}
 
 
 # ----------------------------------------------------------------------------------------------- the ledger

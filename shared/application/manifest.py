@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictBool, ValidationError
 
 from shared.application.ports import ARTIFACT_NAME, MOST_ARTIFACT_BYTES
 from shared.domain.errors import InvalidManifest
@@ -95,6 +95,7 @@ class _Entry(BaseModel):
     model_name: Text = ""
     model_version: Version = ""
     change_type: Note = ""
+    allow_older_cutoff: StrictBool = False
     commit_sha: Note = ""
 
 
@@ -282,6 +283,7 @@ def _requested(entry: _Entry) -> RequestedCircuit:
         cutoff_date=entry.cutoff_date,
         model_version=entry.model_version,
         change_type=entry.change_type,
+        allow_older_cutoff=entry.allow_older_cutoff,
     )
 
 

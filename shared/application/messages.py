@@ -8,7 +8,7 @@ from typing import Annotated, assert_never
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice, StepKind
+from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice, StepKind
 from shared.domain.errors import PermanentError
 from shared.domain.model import Circuit, CircuitPhase, Round
 
@@ -20,6 +20,7 @@ HASH_CHARACTERS = 40
 FAN_OUT = "fan-out"
 NOTIFY = "notify"
 READ_ARTIFACT = "read-artifact"
+PRUNE = "prune"
 
 # Phases and rounds that are not listed work in production.
 STAGES: Mapping[CircuitPhase | Round, str] = {
@@ -53,6 +54,8 @@ def kind_of(command: Sendable) -> str:
             return NOTIFY
         case ReadArtifact():
             return READ_ARTIFACT
+        case Prune():
+            return PRUNE
         case _:
             assert_never(command)
 
@@ -87,6 +90,8 @@ def _fields(command: Sendable) -> dict[str, object]:
             return {"release_id": command.release_id, "row_key": command.row_key, "n": command.n}
         case ReadArtifact():
             return {"path": command.path}
+        case Prune():
+            return {"release_id": command.release_id, "cursor": command.cursor}
         case _:
             assert_never(command)
 
@@ -103,6 +108,8 @@ def message_id(command: Sendable) -> str:
             parts = (release, NOTIFY, command.row_key, command.n)
         case ReadArtifact():
             parts = (READ_ARTIFACT, command.path)
+        case Prune(release_id=release):
+            parts = (release, PRUNE, command.cursor)
         case _:
             assert_never(command)
     return _short("|".join(map(str, (*parts, f"r{command.redrive}"))))
@@ -183,11 +190,20 @@ class _ArtifactMessage(_Message):
         return ReadArtifact(path=self.path, redrive=self.redrive)
 
 
-_KINDS: Mapping[str, type[_StepMessage | _FanOutMessage | _NoticeMessage | _ArtifactMessage]] = {
+class _PruneMessage(_Message):
+    release_id: Text
+    cursor: StrictStr
+
+    def command(self) -> Prune:
+        return Prune(release_id=self.release_id, cursor=self.cursor, redrive=self.redrive)
+
+
+_KINDS: Mapping[str, type[_StepMessage | _FanOutMessage | _NoticeMessage | _ArtifactMessage | _PruneMessage]] = {
     **dict.fromkeys(StepKind, _StepMessage),
     FAN_OUT: _FanOutMessage,
     NOTIFY: _NoticeMessage,
     READ_ARTIFACT: _ArtifactMessage,
+    PRUNE: _PruneMessage,
 }
 
 

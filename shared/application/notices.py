@@ -4,25 +4,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.application.ports import Audience, Insert, Letter, Ports, Update, Versioned
-from shared.application.summary import release_summary
+from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, Update, Versioned
+from shared.application.summary import marks_told, release_summary
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import (
     Channel,
     CircuitRun,
+    EndpointLock,
+    Environment,
     Gate,
     GateState,
     Moment,
     Notice,
     NoticeState,
     Release,
+    ReleasePhase,
 )
 from shared.domain.rows import notice_key
 from shared.telemetry import log
 
 GATE_MOMENTS = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 MOST_ATTEMPTS = 8
+REFUSAL_SPACING = timedelta(minutes=15)
+"""Between two mails about refused artifacts."""
+MOST_LOOKED_AT = 100
+LONGEST_WAIT = timedelta(hours=1)
+"""However long a channel asks to be left alone: a gate closes after a day."""
 TEAMS_RECIPIENT = "channel"
 
 
@@ -58,7 +66,7 @@ def _about(release: Release, moment: Moment) -> str:
 
 def _people(moment: Moment, audience: Audience) -> Sequence[str]:
     match moment:
-        case Moment.ARTIFACT_INVALID:
+        case Moment.ARTIFACT_INVALID | Moment.DRIFT_FOUND:
             return audience.operators
         case Moment.GATE_OPENED | Moment.GATE_REMINDER:
             return audience.approvers
@@ -95,21 +103,21 @@ def deliver_notice(command: SendNotice, ports: Ports) -> None:
     try:
         ports.notifiers[stored.row.channel].deliver(letter)
     except TransientError as error:
-        _try_again(stored, str(error), letter.release, ports)
+        _try_again(stored, error, letter.release, ports)
     except PermanentError as error:
         _give_up(stored, str(error), ports)
     else:
         _write(stored, replace(stored.row, state=NoticeState.SENT, due_at=None), ports)
 
 
-def _try_again(stored: Versioned[Notice], error: str, release: Release, ports: Ports) -> None:
+def _try_again(stored: Versioned[Notice], error: TransientError, release: Release, ports: Ports) -> None:
     attempts = stored.row.attempts + 1
     if attempts >= MOST_ATTEMPTS:
-        _give_up(stored, error, ports)
+        _give_up(stored, str(error), ports)
         return
-    wait = release.policy.backoff(attempts)
+    wait = max(release.policy.backoff(attempts), min(error.retry_after or timedelta(), LONGEST_WAIT))
     due_at = ports.clock.now() + wait + release.policy.overdue_after
-    row = replace(stored.row, attempts=attempts, last_error=error[:500], due_at=due_at)
+    row = replace(stored.row, attempts=attempts, last_error=str(error)[:500], due_at=due_at)
     _write(stored, row, ports)
     ports.bus.send((send_command(row, delay=wait),))
 
@@ -145,16 +153,41 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
             return None
         if notice.channel is Channel.EMAIL:
             link = ports.tokens.link(gate, notice.recipient)
+    marked = _marked(release.row, ports)
     return Letter(
         notice=notice,
         release=release.row,
         runs=runs,
         gates=gates,
-        summary=release_summary(release.row, runs, ports.estate),
+        summary=release_summary(release.row, runs, ports.estate, marked),
+        marks=marks_told(marked),
+        rollback_link=_rollback_link(notice, ports),
         link=link,
         view_url=ports.tokens.view_url(notice.release_id),
+        also_refused=_also_refused(notice, ports),
     )
+
+
+def _rollback_link(notice: Notice, ports: Ports) -> GateLink | None:
+    """Who is told of a success by mail can take it back from there; a card never has a personal link."""
+    if notice.moment is not Moment.RELEASE_SUCCEEDED or notice.channel is not Channel.EMAIL:
+        return None
+    return ports.tokens.rollback_link(notice.release_id, notice.recipient)
+
+
+def _marked(release: Release, ports: Ports) -> Sequence[EndpointLock]:
+    """Every summary lists the open holds."""
+    return ports.endpoints.marked(Environment.PRODUCTION, ports.clock.now()) if release.is_terminal else ()
 
 
 def _subject(gate: Gate, release: Release) -> str:
     return f"{release.phase}-{gate.gen}"
+
+
+def _also_refused(notice: Notice, ports: Ports) -> Sequence[Release]:
+    """For a mail about a refused artifact: the others since the mail before it, as far as the day's list reaches."""
+    if notice.moment is not Moment.ARTIFACT_INVALID:
+        return ()
+    found, _ = ports.releases.recent(limit=MOST_LOOKED_AT)
+    refused = [one for one in found if one.phase is ReleasePhase.INVALID and one.release_id != notice.release_id]
+    return [one for one in refused if notice.created_at - REFUSAL_SPACING < one.created_at < notice.created_at]

@@ -29,8 +29,9 @@ class Operations:
                 detail = f"{name} is not part of release {release_id}, so it can't be left out."
                 raise RequestRefused(422, "Unknown circuit", detail)
         # With the gen it is about to have: a late end of the try before can't take it off the list again.
-        self.ports.releases.reactivate(replace(release, gen=release.gen + 1))
-        return self._apply(release, RetryRequested(at=self.ports.clock.now(), by=by, why=reason, exclusions=exclude))
+        now = self.ports.clock.now()
+        self.ports.releases.reactivate(replace(release, gen=release.gen + 1), now)
+        return self._apply(release, RetryRequested(at=now, by=by, why=reason, exclusions=exclude))
 
     def cancel(self, release_id: str, *, by: str, reason: str) -> Release:
         """Stop a release before it activates anything; a running round ends first.
@@ -39,6 +40,12 @@ class Operations:
             RequestRefused: 404 no such release, 409 it is too late.
         """
         release = self._release(release_id)
+        if release.is_terminal:
+            raise _refused(release, "it has ended")
+        if release.cancel_requested_by:
+            raise _refused(release, f"{release.cancel_requested_by} has cancelled it; it ends with the running round")
+        if release.phase in {ReleasePhase.ACTIVATING, ReleasePhase.REVERTING}:
+            raise _refused(release, "production is being switched; let it end, then roll back")
         return self._apply(release, CancelRequested(at=self.ports.clock.now(), by=by, why=reason))
 
     def _release(self, release_id: str) -> Release:

@@ -47,6 +47,10 @@ def planned_release(
     )
 
 
+ROLLS_BACK = "rolls_back"
+"""Evidence of a rollback's circuit: the release whose activation it takes back."""
+
+
 class RollbackTarget(BaseModel):
     """One circuit of a rollback: from which deployment to which, as they stood when it was asked for."""
 
@@ -58,6 +62,8 @@ class RollbackTarget(BaseModel):
     live: str
     to: str
     fence: int
+    release_id: str = ""
+    """The release that made `live` live; empty: none of ours."""
 
     @property
     def circuit(self) -> Circuit:
@@ -91,6 +97,7 @@ class RollbackPlan(BaseModel):
                 live_deployment=target.live,
                 previous_deployment=target.to,
                 fence=target.fence,
+                evidence={ROLLS_BACK: target.release_id} if target.release_id else {},
             )
             for target in self.targets
         )

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.application.gate_texts import Estate
-from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice
+from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice
 from shared.domain.model import (
+    LONG_AGO,
     Channel,
     Circuit,
     CircuitPhase,
@@ -72,6 +73,7 @@ class ActiveRelease:
     manifest_sha256: str
     build_id: str = ""
     gen: int = 1
+    listed_at: datetime = LONG_AGO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +98,13 @@ class ReleaseStore(Protocol):
             ConflictError: a release with this id exists with another manifest_sha256.
         """
 
-    def finish(self, release: Release) -> None:
-        """Take a terminal release off the `active` list, unless a later gen of it was put there meanwhile."""
+    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
+        """Take a terminal release off the `active` list, unless a later gen of it was put there meanwhile.
 
-    def reactivate(self, release: Release) -> None:
+        A later gen that was listed before `given_up_before` belongs to a retry whose process died: it goes as well.
+        """
+
+    def reactivate(self, release: Release, at: datetime) -> None:
         """Put a release that is about to be retried back onto the `active` list, before its row is written.
 
         `release` is the row as it shall be: its new gen keeps a late `finish` of the old one from undoing this.
@@ -171,6 +176,12 @@ class EndpointStore(Protocol):
     def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
         """The circuits that have a lock row in this environment; of one plant, or all."""
 
+    def all_locks(self, environment: Environment) -> Sequence[Versioned[EndpointLock]]:
+        """All lock rows of an environment."""
+
+    def marked(self, environment: Environment, now: datetime) -> Sequence[EndpointLock]:
+        """The lock rows that people should know of: held at this time, or drifted."""
+
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         """Every activation, newest first."""
 
@@ -214,7 +225,7 @@ class EvidenceStore(Protocol):
 # ------------------------------------------------------------------------------------------------ messages
 
 
-type Sendable = RunStep | FanOut | SendNotice | ReadArtifact
+type Sendable = RunStep | FanOut | SendNotice | ReadArtifact | Prune
 
 
 class MessageBus(Protocol):
@@ -266,6 +277,18 @@ class Deployment:
     model_id: str
     tags: Mapping[str, str]
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionUse:
+    """What counts towards the quotas of one region and subscription (D4), as far as we can see it."""
+
+    region: str
+    subscription: str
+    endpoints: frozenset[str]
+    """Names of the endpoints in Test and Production, where they lie in this region and subscription."""
+    deployments: int | None
+    """None: not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +361,9 @@ class ModelGateway(Protocol):
     def dev_content_hash(self, name: str, version: str) -> str:
         """SHA-256 over the model's files (paths, sizes and the storage's content hashes), without downloading."""
 
+    def dev_signature(self, name: str, version: str) -> bytes | None:
+        """The `MLmodel` file of a Dev model, where its input columns stand; None if it has none."""
+
     def training_warnings(self, model: ModelVersion) -> Sequence[str] | None:
         """Warning lines of the training job's logs; None: not available (R10)."""
 
@@ -349,6 +375,9 @@ class ModelGateway(Protocol):
 
     def smoke_input(self, circuit: Circuit) -> Sequence[str]:
         """Names of the files under the circuit's test-data folder in the Test workspace's blob store (R31)."""
+
+    def test_file(self, path: str, *, limit: int) -> tuple[bytes, int] | None:
+        """The first `limit` bytes of a file in the Test workspace's blob store, and its whole size; None: no such file."""
 
     def promote(
         self, *, name: str, source_version: str, version: str, tags: Mapping[str, str], mode: str
@@ -367,8 +396,17 @@ class ModelGateway(Protocol):
 
     def deployment(self, environment: Environment, endpoint: str, name: str) -> Deployment | None: ...
 
-    def deployment_count(self, environment: Environment, endpoint: str) -> int:
-        """Deployments on this endpoint (D4); 0 if it does not exist."""
+    def deployment_names(self, environment: Environment, endpoint: str) -> Sequence[str]:
+        """All deployments on this endpoint (D4); none if it does not exist."""
+
+    def has_running_jobs(self, environment: Environment, endpoint: str, deployment: str) -> bool:
+        """Does any job of this deployment still run, or wait to run?"""
+
+    def region_use(self, environment: Environment, *, count_from: int) -> RegionUse:
+        """How much of its region's quotas our workspaces use; may be a minute old.
+
+        Deployments, of which each endpoint costs a request, are counted only from `count_from` endpoints on.
+        """
 
     def create_endpoint(self, environment: Environment, name: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint that does not exist, without a default; returns at once.
@@ -447,6 +485,12 @@ class Letter:
     """For mails about an open gate: the recipient's own. A Teams card never has one."""
     view_url: str
     """The read-only page of the release."""
+    also_refused: Sequence[Release] = ()
+    """Of a mail about a refused artifact: the others it tells of."""
+    marks: Sequence[str] = ()
+    """Open holds and drift, a sentence each."""
+    rollback_link: GateLink | None = None
+    """For mails about a success: the recipient's own way to roll it back, and its code."""
 
 
 class Notifier(Protocol):
@@ -470,11 +514,17 @@ class GateTokens(Protocol):
     def read_view(self, token: str) -> str | None:
         """The release id of a view token, or None."""
 
-    def code(self, claim: "GateClaim") -> str:
+    def code(self, claim: "GateClaim | RollbackClaim") -> str:
         """The six digits that stand in the mail of this link."""
 
-    def csrf(self, claim: "GateClaim", cookie: str) -> str:
-        """A form token bound to the person, the gate's opening and the browser's cookie."""
+    def csrf(self, claim: "GateClaim | RollbackClaim", cookie: str) -> str:
+        """A form token bound to the person, what the link is about and the browser's cookie."""
+
+    def rollback_link(self, release_id: str, recipient: str) -> GateLink:
+        """The recipient's own way to roll this release back."""
+
+    def read_rollback(self, token: str) -> "RollbackClaim | None":
+        """What a rollback token says; None for everything that is not one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,6 +537,16 @@ class GateClaim:
     recipient: str
     key_id: str = ""
     """Which key made the link, so that its code outlives a rotation; empty: the newest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackClaim:
+    """What a valid rollback link says of itself."""
+
+    release_id: str
+    recipient: str
+    key_id: str = ""
+    """As in a gate's claim."""
 
 
 class Clock(Protocol):

@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from shared.application.ports import Ports
-from shared.application.summary import merge_history, release_summary
+from shared.application.summary import ROLLBACK_GOAL, marks_told, merge_history, release_summary, seconds_taken
 from shared.application.views import ReleasesView, ReleaseView
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment, Gate, NoticeState, ProcessKind, Release
 from shared.domain.naming import timestamp
-
-ROLLBACK_GOAL = timedelta(minutes=2)
-"""R44: from the request to the verified default."""
 
 type Json = Mapping[str, object]
 
@@ -27,20 +23,36 @@ class Queries:
         Raises:
             RequestRefused: 404, there is none.
         """
+        return self._view(
+            release_id, ProcessKind.RELEASE, f"There is no release {release_id!r}. GET /api/releases lists them."
+        )
+
+    def rollback_view(self, rollback_id: str) -> ReleaseView:
+        """One rollback, for its page. RequestRefused: 404, there is none."""
+        return self._view(rollback_id, ProcessKind.ROLLBACK, f"There is no rollback {rollback_id!r}.")
+
+    def drift_view(self, report_id: str) -> ReleaseView:
+        """One report of defaults that were changed outside. RequestRefused: 404, there is none."""
+        return self._view(report_id, ProcessKind.DRIFT, f"There is no report {report_id!r}.")
+
+    def _view(self, release_id: str, kind: ProcessKind, unknown: str) -> ReleaseView:
         stored = self.ports.releases.release(release_id)
-        if stored is None or stored.row.kind is not ProcessKind.RELEASE:
-            raise RequestRefused(
-                404, "No such release", f"There is no release {release_id!r}. GET /api/releases lists them."
-            )
+        if stored is None or stored.row.kind is not kind:
+            raise RequestRefused(404, f"No such {kind}", unknown)
         runs = tuple(found.row for found in self.ports.releases.runs(release_id))
+        marked = self._marked() if stored.row.is_terminal else ()
         return ReleaseView(
             release=stored.row,
             runs=runs,
             gates=tuple(found.row for found in self.ports.releases.gates(release_id)),
-            summary=release_summary(stored.row, runs, self.ports.estate),
+            summary=release_summary(stored.row, runs, self.ports.estate, marked),
+            marks=marks_told(marked),
             now=self.ports.clock.now(),
             notices=tuple(found.row for found in self.ports.releases.notices(release_id)),
         )
+
+    def _marked(self) -> Sequence[EndpointLock]:
+        return self.ports.endpoints.marked(Environment.PRODUCTION, self.ports.clock.now())
 
     def release(self, release_id: str) -> Json:
         """`GET /api/releases/{id}`. RequestRefused as above."""
@@ -67,8 +79,16 @@ class Queries:
         }
 
     def releases_view(self, *, phase: str, circuit: str, limit: int, cursor: str) -> ReleasesView:
-        """A page of releases, newest first, filtered; the cursor goes on where the page ended."""
-        found, following = self.ports.releases.recent(limit=limit, cursor=cursor)
+        """A page of releases, newest first, filtered; the cursor goes on where the page ended.
+
+        Raises:
+            RequestRefused: 400, the cursor or the circuit is not usable.
+        """
+        try:
+            found, following = self.ports.releases.recent(limit=limit, cursor=cursor)
+        except ValueError as error:
+            detail = "This cursor is none of ours: give the one that came with the page before, or none."
+            raise RequestRefused(400, "Unknown cursor", detail) from error
         releases = (r for r in found if r.kind is ProcessKind.RELEASE)
         chosen = tuple(r for r in releases if not phase or r.phase == phase)
         if circuit:
@@ -104,8 +124,9 @@ class Queries:
             "requested_by": rollback.requested_by,
             "requested_at": timestamp(rollback.created_at),
             "ended_at": timestamp(ended) if ended else None,
-            "seconds": round((ended - rollback.created_at).total_seconds(), 1) if ended else None,
+            "seconds": seconds_taken(rollback) if ended else None,
             "goal_seconds": ROLLBACK_GOAL.total_seconds(),
+            "within_goal": seconds_taken(rollback) <= ROLLBACK_GOAL.total_seconds() if ended else None,
             "total": rollback.total,
             "notes": list(rollback.warnings),
             "circuits": [_rolled_back(run) for run in runs],
@@ -125,6 +146,7 @@ class Queries:
             "want": stored.row.want if stored else "",
             "owner": stored.row.owner if stored else "",
             "hold": self._hold(stored.row) if stored else None,
+            "drift": _drift(stored.row) if stored else None,
             "ledger": [
                 {
                     "deployment": entry.deployment,
@@ -151,7 +173,16 @@ class Queries:
             for stored in self.ports.releases.notices(release_id)
             if stored.row.state is NoticeState.UNDELIVERED
         ]
-        return {"undelivered": undelivered} if undelivered else {}
+        drift = [f"{lock.circuit}: {lock.drift}" for lock in self._marked() if lock.drift]
+        found = {"undelivered": undelivered, "drift": drift}
+        return {what: lines for what, lines in found.items() if lines}
+
+
+def _drift(lock: EndpointLock) -> Json | None:
+    if not lock.drift:
+        return None
+    since = timestamp(lock.drift_since) if lock.drift_since else None
+    return {"since": since, "what": lock.drift, "repair_by": lock.repair_by}
 
 
 def circuit_of(text: str) -> Circuit:
@@ -176,6 +207,7 @@ def _head(release: Release) -> Json:
         "total": release.total,
         "created_at": timestamp(release.created_at),
         "ended_at": timestamp(release.ended_at) if release.ended_at else None,
+        "evidence_sha256": release.evidence_sha256,
     }
 
 

@@ -1,17 +1,20 @@
 """Rollbacks: one call puts circuits back to their previous deployment, or to a named one (R42-R44, D6, D13)."""
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.application.plans import RollbackPlan, RollbackTarget
+from shared.application.dispatcher import Dispatcher
+from shared.application.locks import IMPORTED, activation_by
+from shared.application.plans import ROLLS_BACK, RollbackPlan, RollbackTarget
 from shared.application.ports import Ports
+from shared.application.work import Work
 from shared.domain.errors import RequestRefused
+from shared.domain.events import CircuitRolledBack
 from shared.domain.model import (
     Circuit,
-    CircuitPhase,
-    CircuitRun,
     EndpointLock,
     Environment,
     HistoryEntry,
@@ -24,8 +27,12 @@ from shared.domain.naming import ROLLBACK_PREFIX, endpoint_name, is_rollback
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
+MOST_PROBLEMS = 20
 SAME_REQUEST_FOR = timedelta(minutes=10)
 """D13: an identical request within this time is the same one."""
+
+
+type Locks = dict[Circuit, EndpointLock | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +46,8 @@ class RollbackRequest:
     circuits: tuple[Circuit, ...] = ()
     to: str = ""
     """A deployment; empty: the previous one."""
-    live: str = ""
-    """What the caller believes is live; empty: whatever is."""
+    seen: Mapping[Circuit, str] = field(default_factory=dict)
+    """What the caller believes is live; absent: whatever is."""
     environment: Environment = Environment.PRODUCTION
 
 
@@ -65,27 +72,51 @@ class Rollbacks:
     def request(self, request: RollbackRequest) -> RollbackStarted:
         """Start a rollback, or find the one that this request already started.
 
+        Of a release or a plant, circuits without anything to go back to are left out and named in the notes; a
+        circuit asked for by its name must have a target.
+
         Raises:
             RequestRefused: 404 nothing known by that name, 409 nothing to go back to (with the reason per circuit).
         """
-        circuits = self._circuits(request)
-        locks = {circuit: self._lock(request.environment, circuit) for circuit in circuits}
+        locks = self._locks(request)
         if existing := self._existing(request, locks):
             return existing
+        plan, notes = self._plan(request, locks)
+        return self._start(request, plan, notes)
+
+    def plan(self, request: RollbackRequest) -> tuple[RollbackPlan, tuple[str, ...]]:
+        """What the request would do now, and what is to be said about it. RequestRefused as above."""
+        return self._plan(request, self._locks(request))
+
+    def _plan(self, request: RollbackRequest, locks: Locks) -> tuple[RollbackPlan, tuple[str, ...]]:
         gathered = _Gathered()
         for circuit, lock in locks.items():
             self._add(request, circuit, lock, gathered)
-        if gathered.problems:
-            detail = f"{'; '.join(gathered.problems)}. Nothing was changed."
-            raise RequestRefused(409, "Nothing to go back to", detail)
+        if gathered.problems and (request.circuits or not gathered.targets):
+            raise RequestRefused(409, "Nothing to go back to", f"{_listed(gathered.problems)}. Nothing was changed.")
+        left_out = tuple(f"left out: {problem}" for problem in gathered.problems)
         plan = RollbackPlan(environment=request.environment, targets=tuple(gathered.targets))
-        return self._start(request, plan, tuple(gathered.notes))
+        return plan, (*gathered.notes, *left_out)
 
     # --------------------------------------------------------------------------------- what is asked for
 
+    def known(self, request: RollbackRequest) -> Sequence[Circuit]:
+        """The circuits that the request is about, whatever can be done with them. RequestRefused: 404."""
+        return tuple(self._circuits(request))
+
+    def _locks(self, request: RollbackRequest) -> Locks:
+        locks: Locks = {}
+        for circuit in self._circuits(request):
+            stored = self.ports.endpoints.lock(request.environment, circuit)
+            locks[circuit] = stored.row if stored else None
+        return locks
+
     def _circuits(self, request: RollbackRequest) -> Sequence[Circuit]:
         if request.release_id:
-            return tuple(run.circuit for run in self._activated_by(request.release_id))
+            stored = self.ports.releases.release(request.release_id)
+            if stored is None or stored.row.kind is not ProcessKind.RELEASE:
+                raise RequestRefused(404, "No such release", f"There is no release {request.release_id!r}.")
+            return tuple(found.row.circuit for found in self.ports.releases.runs(request.release_id))
         if request.plant_id:
             found = self.ports.endpoints.circuits(request.environment, request.plant_id)
             if not found:
@@ -94,26 +125,12 @@ class Rollbacks:
             return found
         return tuple(dict.fromkeys(request.circuits))
 
-    def _activated_by(self, release_id: str) -> Sequence[CircuitRun]:
-        stored = self.ports.releases.release(release_id)
-        if stored is None or stored.row.kind is not ProcessKind.RELEASE:
-            raise RequestRefused(404, "No such release", f"There is no release {release_id!r}.")
-        switched = {CircuitPhase.LIVE, CircuitPhase.ACTIVATING}
-        runs = [found.row for found in self.ports.releases.runs(release_id) if found.row.phase in switched]
-        if not runs:
-            detail = f"Release {release_id} is {stored.row.phase} and has no circuit live or being activated."
-            raise RequestRefused(409, "Nothing to go back to", detail)
-        return runs
-
-    def _lock(self, environment: Environment, circuit: Circuit) -> EndpointLock | None:
-        stored = self.ports.endpoints.lock(environment, circuit)
-        return stored.row if stored else None
-
     def _add(self, request: RollbackRequest, circuit: Circuit, lock: EndpointLock | None, gathered: _Gathered) -> None:
         if lock is None or not lock.want:
             gathered.problems.append(f"{circuit}: nothing of ours is live in {request.environment}")
             return
-        target = self._target(request, circuit, lock, gathered)
+        ledger = self.ports.endpoints.ledger(request.environment, circuit)
+        target = self._target(request, lock, ledger, gathered)
         if not target:
             return
         naming = self.ports.naming
@@ -127,63 +144,80 @@ class Rollbacks:
                 live=lock.want,
                 to=target,
                 fence=lock.fence,
+                release_id=_activated_by(ledger, lock.want),
             )
         )
 
-    def _target(self, request: RollbackRequest, circuit: Circuit, lock: EndpointLock, gathered: _Gathered) -> str:
+    def _target(
+        self, request: RollbackRequest, lock: EndpointLock, ledger: Sequence[LedgerEntry], gathered: _Gathered
+    ) -> str:
         """D13; empty: there is none, and the reason is among the problems."""
         if request.to:
             if request.to == lock.want:
-                gathered.problems.append(f"{circuit}: {request.to} is live already")
-                return ""
-            return request.to
-        ledger = self.ports.endpoints.ledger(request.environment, circuit)
+                gathered.problems.append(f"{lock.circuit}: {request.to} is live already")
+            return "" if request.to == lock.want else request.to
         if request.release_id:
-            return self._frozen(request.release_id, circuit, gathered)
+            return self._before_release(request.release_id, lock, ledger, gathered)
         first = _first_activation(ledger, lock.want)
         previous = first.previous if first else ""
         if not previous:
             gathered.problems.append(
-                f"{circuit}: {lock.want} is the first deployment that went live here, there is none before it (D6)"
+                f"{lock.circuit}: {lock.want} is the first deployment that went live here, there is none before it (D6)"
             )
         elif is_rollback(lock.owner):
             gathered.notes.append(
-                f"{circuit}: was rolled back to {lock.want} before, goes one further back to {previous}"
+                f"{lock.circuit}: was rolled back to {lock.want} before, goes one further back to {previous}"
             )
         return previous
 
-    def _frozen(self, release_id: str, circuit: Circuit, gathered: _Gathered) -> str:
-        found = self.ports.releases.release_and_run(release_id, circuit)
-        previous = found[1].row.previous_deployment if found else ""
+    def _before_release(
+        self, release_id: str, lock: EndpointLock, ledger: Sequence[LedgerEntry], gathered: _Gathered
+    ) -> str:
+        """What the run froze before it changed anything; in Test, what the ledger says it replaced there."""
+        found = self.ports.releases.release_and_run(release_id, lock.circuit)
+        assert found is not None
+        run = found[1].row
+        if lock.want != run.deployment and lock.owner != release_id:
+            gathered.problems.append(f"{lock.circuit}: {lock.want} is live, not {run.deployment}")
+            return ""
+        replaced = activation_by(ledger, release_id, run.deployment)
+        in_test = lock.environment is Environment.TEST
+        previous = (replaced.previous if replaced else "") if in_test else run.previous_deployment
         if not previous:
-            gathered.problems.append(f"{circuit}: release {release_id} was its first, there is nothing before it (D6)")
+            gathered.problems.append(
+                f"{lock.circuit}: release {release_id} was its first, there is nothing before it (D6)"
+            )
         return previous
 
     # -------------------------------------------------------------------------------- the same request
 
-    def _existing(self, request: RollbackRequest, locks: dict[Circuit, EndpointLock | None]) -> RollbackStarted | None:
-        """A double click, a repeat within ten minutes, or a request on outdated knowledge."""
-        for lock in locks.values():
-            if lock is None or not is_rollback(lock.owner):
-                continue
-            stored = self.ports.releases.release(lock.owner)
-            if stored is None:
-                continue
-            outdated = bool(request.live) and request.live != lock.want
-            recent = self.ports.clock.now() - stored.row.created_at < SAME_REQUEST_FOR or not stored.row.is_terminal
-            if outdated or (recent and stored.row.request_digest == _fingerprint(request)):
-                return RollbackStarted(rollback_id=lock.owner, is_new=False)
-        self._refuse_outdated(request, locks)
-        return None
+    def _existing(self, request: RollbackRequest, locks: Locks) -> RollbackStarted | None:
+        """A double click, a repeat within ten minutes, or a request on outdated knowledge.
 
-    def _refuse_outdated(self, request: RollbackRequest, locks: dict[Circuit, EndpointLock | None]) -> None:
-        wrong = [
-            f"{circuit}: {lock.want or 'nothing'} is live, not {request.live}"
+        Raises:
+            RequestRefused: 409, something else than the caller believes is live, and no rollback explains that.
+        """
+        owners = {lock.owner if lock else "" for lock in locks.values()}
+        for owner in filter(is_rollback, owners):
+            if self._is_same(owner, request):
+                return RollbackStarted(rollback_id=owner, is_new=False)
+        outdated = [
+            f"{circuit}: {lock.want or 'nothing'} is live, not {request.seen[circuit]}"
             for circuit, lock in locks.items()
-            if request.live and lock is not None and lock.want != request.live
+            if circuit in request.seen and lock is not None and lock.want != request.seen[circuit]
         ]
-        if wrong:
-            raise RequestRefused(409, "Outdated", f"{'; '.join(wrong)}. Look again, then decide.")
+        if not outdated:
+            return None
+        (owner, *others) = owners
+        if not others and is_rollback(owner):
+            return RollbackStarted(rollback_id=owner, is_new=False)
+        raise RequestRefused(409, "Outdated", f"{_listed(outdated)}. Look again, then decide.")
+
+    def _is_same(self, rollback_id: str, request: RollbackRequest) -> bool:
+        stored = self.ports.releases.release(rollback_id)
+        if stored is None or stored.row.request_digest != _fingerprint(request):
+            return False
+        return not stored.row.is_terminal or self.ports.clock.now() - stored.row.created_at < SAME_REQUEST_FOR
 
     # ------------------------------------------------------------------------------------------- start
 
@@ -192,8 +226,9 @@ class Rollbacks:
         content = plan.to_bytes()
         digest = hashlib.sha256(content).hexdigest()
         now = self.ports.clock.now()
+        rollback_id, is_new = self._free_id(digest)
         rollback = Release(
-            release_id=f"{ROLLBACK_PREFIX}{digest[:16]}",
+            release_id=rollback_id,
             build_id="",
             phase=ReleasePhase.ROLLING_BACK,
             kind=ProcessKind.ROLLBACK,
@@ -215,12 +250,52 @@ class Rollbacks:
                 ),
             ),
         )
-        is_new = self.ports.releases.release(rollback.release_id) is None
         self.ports.evidence.put(rollback.manifest_blob, content)
         self.ports.releases.begin(rollback)
         self.ports.bus.send((fan_out(rollback),))
         log.info("rollback started", action="rollback_started", release_id=rollback.release_id, circuits=rollback.total)
         return RollbackStarted(rollback_id=rollback.release_id, is_new=is_new, notes=notes)
+
+    def _free_id(self, digest: str) -> tuple[str, bool]:
+        """Of this plan's rollbacks the one under way, or the next.
+
+        One that has ended and left the fences as they were has changed nothing: it may be asked for again.
+        """
+        for n in itertools.count(1):
+            rollback_id = f"{ROLLBACK_PREFIX}{hashlib.sha256(f'{digest}|{n}'.encode()).hexdigest()[:16]}"
+            stored = self.ports.releases.release(rollback_id)
+            if stored is None or not stored.row.is_terminal:
+                return rollback_id, stored is None
+        raise AssertionError
+
+
+def mark_rolled_back(work: Work, ports: Ports) -> None:
+    """The release whose deployment was taken back says so too: its circuit is neutral from now on (D11).
+
+    Repeatable. A run that is not live by now finds the lost lock by itself.
+    """
+    in_test = work.release.environment is Environment.TEST
+    release_id = "" if in_test else str(work.run.evidence.get(ROLLS_BACK) or "")
+    found = ports.releases.release_and_run(release_id, work.run.circuit) if release_id else None
+    if found is None or found[1].row.deployment != work.run.deployment:
+        return
+    event = CircuitRolledBack(
+        at=ports.clock.now(),
+        by=work.release.requested_by,
+        why=f"{work.release.release_id}: {work.release.reason_asked}",
+    )
+    Dispatcher(ports).to_run(found[0], found[1], event)
+
+
+def _listed(problems: Sequence[str]) -> str:
+    hidden = len(problems) - MOST_PROBLEMS
+    return "; ".join(problems[:MOST_PROBLEMS]) + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+def _activated_by(ledger: Sequence[LedgerEntry], deployment: str) -> str:
+    """The release that made it live last; empty: none of ours did."""
+    rows = (row.release_id for row in ledger if row.deployment == deployment)
+    return next((owner for owner in rows if not is_rollback(owner) and owner != IMPORTED), "")
 
 
 def _first_activation(ledger: Sequence[LedgerEntry], deployment: str) -> LedgerEntry | None:

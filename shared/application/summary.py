@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from shared.application.activation_report import activation_rows, table_lines
 from shared.application.gate_texts import Estate
+from shared.application.locks import hold_told
 from shared.domain.model import (
     UNSUCCESSFUL,
     CircuitPhase,
     CircuitRun,
+    EndpointLock,
     Gate,
     HistoryEntry,
     ProcessKind,
@@ -19,6 +22,9 @@ from shared.domain.model import (
 from shared.domain.naming import timestamp
 
 RULE = "=" * 48
+MOST_MARKS = 20
+ROLLBACK_GOAL = timedelta(minutes=2)
+"""R44: from the request to the verified default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +38,43 @@ class HistoryLine:
     why: str
 
 
-def release_summary(release: Release, runs: Sequence[CircuitRun], estate: Estate) -> str:
-    """How a release or a rollback ended, as text; empty while it runs."""
-    if release.kind is ProcessKind.ROLLBACK:
-        return rollback_summary(release, runs) if release.is_terminal else ""
-    if release.phase is ReleasePhase.SUCCEEDED:
-        return production_summary(release, runs, estate)
-    return failure_report(release, runs) if release.is_terminal else ""
+def release_summary(
+    release: Release, runs: Sequence[CircuitRun], estate: Estate, marked: Sequence[EndpointLock] = ()
+) -> str:
+    """How a release or a rollback ended, as text; empty while it runs. `marked` are the endpoints held or drifted."""
+    match release.kind:
+        case ProcessKind.DRIFT:
+            return ""
+        case ProcessKind.ROLLBACK:
+            return rollback_summary(release, runs, marked) if release.is_terminal else ""
+        case _ if release.phase is ReleasePhase.SUCCEEDED:
+            return production_summary(release, runs, estate, marked)
+        case _:
+            return failure_report(release, runs, marked) if release.is_terminal else ""
 
 
-def production_summary(release: Release, runs: Sequence[CircuitRun], estate: Estate) -> str:
+def marks_told(marked: Sequence[EndpointLock]) -> tuple[str, ...]:
+    """Every open hold and every drift in a sentence, by circuit."""
+    ordered = sorted(marked, key=lambda lock: lock.circuit)
+    holds = [f"{lock.circuit}: {hold_told(lock)}" for lock in ordered if lock.hold_until]
+    return (*holds, *(f"{lock.circuit}: changed outside: {lock.drift}" for lock in ordered if lock.drift))
+
+
+def _marked_lines(marked: Sequence[EndpointLock]) -> list[str]:
+    told = marks_told(marked)
+    hidden = len(told) - MOST_MARKS
+    more = [f"   - and {hidden} more"] if hidden > 0 else []
+    return ["⏸️ Open Holds and Drift:", *(f"   - {line}" for line in told[:MOST_MARKS]), *more, ""] if told else []
+
+
+def production_summary(
+    release: Release, runs: Sequence[CircuitRun], estate: Estate, marked: Sequence[EndpointLock] = ()
+) -> str:
     """The document's deployment summary, one line per circuit; what was left out follows with its reason."""
     ordered = sorted(runs, key=lambda run: run.circuit)
     live = [run for run in ordered if run.phase is CircuitPhase.LIVE]
-    absent = [run for run in ordered if run.phase is not CircuitPhase.LIVE]
+    back = [run for run in ordered if run.phase is CircuitPhase.ROLLED_BACK]
+    absent = [run for run in ordered if run.phase not in {CircuitPhase.LIVE, CircuitPhase.ROLLED_BACK}]
     lines = [
         RULE,
         "✅ Production Deployment Complete!",
@@ -57,11 +86,13 @@ def production_summary(release: Release, runs: Sequence[CircuitRun], estate: Est
         "📋 Deployed Circuits:",
         *(f"   - {_spaced(run)} → {run.model_name}" for run in live),
         "",
+        *(["↩️ Rolled Back Since:", *(f"   - {_spaced(run)}: {run.hist[-1].why}" for run in back), ""] if back else []),
         *(
             ["⏭️ Not Deployed:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in absent), ""]
             if absent
             else []
         ),
+        *_marked_lines(marked),
         f"🔗 Workspace: {estate.prod_workspace}",
         RULE,
     ]
@@ -82,7 +113,7 @@ def _activated_at(run: CircuitRun) -> str:
     return timestamp(at) if isinstance(at, datetime) else str(at or "")
 
 
-def rollback_summary(rollback: Release, runs: Sequence[CircuitRun]) -> str:
+def rollback_summary(rollback: Release, runs: Sequence[CircuitRun], marked: Sequence[EndpointLock] = ()) -> str:
     """Which deployment is the default again on which circuit, and which could not be put back."""
     ordered = sorted(runs, key=lambda run: run.circuit)
     back = [run for run in ordered if run.phase is CircuitPhase.RESTORED]
@@ -95,6 +126,7 @@ def rollback_summary(rollback: Release, runs: Sequence[CircuitRun]) -> str:
         f"Environment: {rollback.environment}",
         f"Requested By: {rollback.requested_by or 'unknown'}",
         f"Reason: {rollback.reason_asked or 'none was given'}",
+        *([f"Took: {took_told(rollback)}"] if rollback.ended_at else []),
         "",
         *(["📋 Restored Circuits:", *(f"   - {_spaced(run)} → {_restored(run)}" for run in back), ""] if back else []),
         *(
@@ -102,9 +134,24 @@ def rollback_summary(rollback: Release, runs: Sequence[CircuitRun]) -> str:
             if absent
             else []
         ),
+        *([*rollback.warnings, ""] if rollback.warnings else []),
+        *_marked_lines(marked),
         RULE,
     ]
     return "\n".join(lines)
+
+
+def took_told(rollback: Release) -> str:
+    """R44: from the request to the last verified default, against the goal."""
+    seconds, goal = seconds_taken(rollback), ROLLBACK_GOAL.total_seconds()
+    verdict = "within" if seconds <= goal else "beyond"
+    return f"{seconds:g} s from the request to the last verified default, {verdict} the goal of {goal:g} s"
+
+
+def seconds_taken(rollback: Release) -> float:
+    """0 while it runs."""
+    ended = rollback.ended_at or rollback.created_at
+    return round((ended - rollback.created_at).total_seconds(), 1)
 
 
 def _restored(run: CircuitRun) -> str:
@@ -116,16 +163,20 @@ def _restored(run: CircuitRun) -> str:
 
 def outcome(run: CircuitRun, release: Release) -> str:
     """How one circuit ended, with the reason where there is one: `excluded, waits for a sensor`."""
-    why = run.error or release.exclusions.get(str(run.circuit), "") or (run.hist[-1].why if run.hist else "")
+    left_out = release.exclusions.get(str(run.circuit), "")
+    # An excluded circuit may still hold the error of its earlier try: why it was left out says more.
+    first, second = (left_out, run.error) if run.phase is CircuitPhase.EXCLUDED else (run.error, left_out)
+    why = first or second or (run.hist[-1].why if run.hist else "")
     word = words(run.phase)
     return f"{word}, {why}" if why else word
 
 
-def failure_report(release: Release, runs: Sequence[CircuitRun]) -> str:
+def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequence[EndpointLock] = ()) -> str:
     """What failed, on which circuit, what the diagnosis found, how the others ended and what to do next."""
     ordered = sorted(runs, key=lambda run: run.circuit)
-    failed = [run for run in ordered if run.phase in UNSUCCESSFUL]
-    others = [run for run in ordered if run.phase not in UNSUCCESSFUL]
+    failed = [run for run in ordered if has_failed(run)]
+    others = [run for run in ordered if not has_failed(run)]
+    table = activation_rows(release, runs)
     lines = [
         RULE,
         f"❌ Release {release.release_id} {words(release.phase)}",
@@ -139,11 +190,18 @@ def failure_report(release: Release, runs: Sequence[CircuitRun]) -> str:
             if others
             else []
         ),
+        *(["", "Activation, each default as it was read last:", *table_lines(table)] if table else []),
         "",
+        *_marked_lines(marked),
         f"Next: {next_action(release, runs)}",
         RULE,
     ]
     return "\n".join(lines)
+
+
+def has_failed(run: CircuitRun) -> bool:
+    """Also a circuit that would not switch and is back at its predecessor."""
+    return run.phase in UNSUCCESSFUL or (run.phase is CircuitPhase.RESTORED and bool(run.error))
 
 
 def _failed_lines(run: CircuitRun) -> Iterator[str]:
@@ -163,6 +221,11 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
     retry = f"POST /api/releases/{release.release_id}/retry"
     if release.kind is ProcessKind.ROLLBACK:
         return _after_rollback(release)
+    if release.kind is ProcessKind.DRIFT:
+        return (
+            "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
+            "/drift/accept to keep it; until then no release activates these circuits."
+        )
     match release.phase:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
             return (

@@ -1,7 +1,7 @@
 """The safety net, every minute: overdue rows are driven again, gates expire, reminders go out, slots come free."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.application import notices
 from shared.application.dispatcher import Dispatcher
@@ -22,6 +22,9 @@ from shared.domain.model import (
 )
 from shared.domain.process import GATE_OF, ROUND_OF, Decision, redrive_release, redrive_run, redrive_wait
 from shared.telemetry import log
+
+RETRY_GIVEN_UP_AFTER = timedelta(hours=1)
+"""Longer than any request lives: a retry that was listed and never written belongs to a process that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Sweeper:
         if stored.row.phase in GATE_OF:
             self._look_at_gate(stored, now)
         if stored.row.is_terminal and not self._has_pending(release_id):
-            self.ports.releases.finish(stored.row)
+            self.ports.releases.finish(stored.row, given_up_before=now - RETRY_GIVEN_UP_AFTER)
         return stored.row.policy.smoke_slots
 
     def _has_pending(self, release_id: str) -> bool:
@@ -109,7 +112,8 @@ class Sweeper:
 
     def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
         """One reminder, to those who have not decided."""
-        answered = frozenset(vote.by for vote in gate.row.decisions)
+        votes = (vote for vote in gate.row.decisions if vote.at >= gate.row.opened_at)
+        answered = frozenset(vote.by.casefold() for vote in votes)
         rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, leave_out=answered)
         self.ports.releases.commit(Update(row=replace(gate.row, reminded=True), etag=gate.etag), *notices.inserts(rows))
         self.ports.bus.send([notices.send_command(row) for row in rows])

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.model import CircuitRun, Gate, Notice, Release
+from shared.application.rollback_preview import RollbackPreview
+from shared.domain.model import CircuitRun, Environment, Gate, Notice, Release
 
 
 class ApprovalState(StrEnum):
@@ -59,6 +60,8 @@ class ReleaseView:
     gates: Sequence[Gate]
     summary: str
     now: datetime
+    marks: Sequence[str] = ()
+    """Open holds and drift, a sentence each."""
     notices: Sequence[Notice] = ()
     paused: bool = False
     """The reader stopped the page from refreshing itself (`?paused=1`)."""
@@ -76,3 +79,24 @@ class ReleasesView:
     """The filter in use; empty: none."""
     circuit: str = ""
     next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackFormView:
+    """The page that confirms a rollback."""
+
+    about: str
+    """`release 20251210.2`, a plant or a circuit."""
+    preview: RollbackPreview
+    environment: Environment
+    hold_days: int
+    may_confirm: bool
+    person: str = ""
+    code_needed: bool = False
+    csrf: str = ""
+    chosen: Sequence[str] = ()
+    """`PLANT/CIRCUIT` of those that are ticked."""
+    reason: str = ""
+    problem: str = ""
+    """Why the last confirmation was not taken."""
+    view_url: str = ""

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from shared.application.diagnosis import diagnose
 from shared.application.dispatcher import Dispatcher, is_current
 from shared.application.endpoints import LOOK_AGAIN, Converging, converge
 from shared.application.ports import Ports, Versioned
+from shared.application.rollbacks import mark_rolled_back
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
+from shared.domain.events import CircuitEvent, CircuitRestored, StepErrored, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
-from shared.domain.process import ROUND_OF, decide_poll, implied_commands
+from shared.domain.process import DIAGNOSIS, ROUND_OF, decide_poll, implied_commands, is_past_deadline
 from shared.telemetry import log
 
 STEPS: Mapping[StepKind, Step] = {
@@ -59,6 +61,8 @@ class Worker:
         if isinstance(outcome, StillRunning):
             written = self._look_again(release, run, outcome)
         else:
+            if isinstance(outcome, CircuitRestored):
+                mark_rolled_back(Work(release=release.row, run=run.row), self.ports)
             written = Dispatcher(self.ports).to_run(release, run, outcome)
         if written is None and command.kind in WRITES_DEFAULTS:
             # The row moved on while the step ran: what it wrote may be stale by now.
@@ -72,13 +76,19 @@ class Worker:
             return StillRunning(check_in=error.retry_after, transient=str(error))
         except PermanentError as error:
             _told("step failed", "step_failed", work, error)
-            return StepFailed(at=self.ports.clock.now(), error=str(error))
+            return StepFailed(at=self.ports.clock.now(), error=str(error), evidence=self._diagnosis(work.run))
 
     def _look_again(
         self, release: Versioned[Release], run: Versioned[CircuitRun], still: StillRunning
     ) -> CircuitRun | None:
         policy, now = release.row.policy, self.ports.clock.now()
+        if not still.restart_clock and is_past_deadline(run.row, policy, now):
+            still = replace(still, facts={**still.facts, "evidence": self._diagnosis(run.row)})
         return Dispatcher(self.ports).poll_run(release, run, lambda row: decide_poll(row, still, policy, now))
+
+    def _diagnosis(self, run: CircuitRun) -> Mapping[str, object]:
+        lines = diagnose(run, self.ports)
+        return {DIAGNOSIS: list(lines)} if lines else {}
 
     def _stale(
         self, command: RunStep, release: Versioned[Release], run: Versioned[CircuitRun], *, redelivered: bool
@@ -120,7 +130,7 @@ class Worker:
 
     def _postpone(self, command: RunStep, error: TransientError) -> None:
         """Our own storage is out of reach: the same message again, later and under a new id."""
-        wait = error.retry_after or timedelta(seconds=min(5 * 2**command.redrive, 300))
+        wait = max(error.retry_after or timedelta(), timedelta(seconds=min(5 * 2 ** min(command.redrive, 6), 300)))
         log.warning(
             "state out of reach; message postponed",
             action="message_postponed",

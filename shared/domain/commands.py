@@ -93,4 +93,15 @@ class ReadArtifact:
     delay: timedelta = timedelta()
 
 
-type Command = RunStep | FanOut | OpenGate | VoidGate | Tell | StartQueued | FreeSlot | SendNotice | ReadArtifact
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """Delete deployments that nobody needs any more, for a page of a succeeded release's circuits."""
+
+    release_id: str
+    cursor: str = ""
+    """The row key that the page starts after."""
+    redrive: int = 0
+    delay: timedelta = timedelta()
+
+
+type Command = RunStep | FanOut | OpenGate | VoidGate | Tell | StartQueued | FreeSlot | SendNotice | ReadArtifact | Prune

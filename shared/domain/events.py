@@ -136,6 +136,11 @@ class CircuitSuperseded(CircuitEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRolledBack(CircuitEvent):
+    """A rollback has put back what this run had activated; `why` names the rollback and its reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StillRunning:
     """Not an event: nothing is decided yet; look again after `check_in` (None: the policy's poll).
 
@@ -177,9 +182,11 @@ class FanOutAdvanced(ReleaseEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOutDied(ReleaseEvent):
-    """The fan-out message was dead-lettered three times."""
+    """The fan-out message of this page was dead-lettered, and so were the three sent after it."""
 
     gen: int
+    round: Round
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,8 @@ class ProcessKind(StrEnum):
 
     RELEASE = "release"
     ROLLBACK = "rollback"
+    DRIFT = "drift"
+    """A report that ends as it begins: defaults were changed outside this app, and people are told."""
 
 
 class Round(IntEnum):
@@ -103,12 +105,13 @@ class CircuitPhase(StrEnum):
     ERRORED = "errored"
     SUPERSEDED = "superseded"
     EXCLUDED = "excluded"
+    ROLLED_BACK = "rolled_back"
 
 
 UNSUCCESSFUL = frozenset({CircuitPhase.FAILED, CircuitPhase.ERRORED})
 """*failed*: the thing said no. *errored*: technology broke. Both can be retried."""
 
-NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED})
+NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED, CircuitPhase.ROLLED_BACK})
 
 
 class GateState(StrEnum):
@@ -129,6 +132,7 @@ class Moment(StrEnum):
     RELEASE_FAILED = "release_failed"
     RELEASE_ENDED = "release_ended"
     ROLLBACK_ENDED = "rollback_ended"
+    DRIFT_FOUND = "drift_found"
     ARTIFACT_INVALID = "artifact_invalid"
 
 
@@ -195,11 +199,15 @@ class Release:
     requested_by: str = ""
     reason_asked: str = ""
     """Why a rollback was asked for."""
+    wrong_codes: Mapping[str, int] = field(default_factory=dict)
+    """Person -> wrong codes entered on the page that rolls this release back; five void the link."""
     request_digest: str = ""
     """Equal for identical rollback requests (D13)."""
     artifact_path: str = ""
     warnings: tuple[str, ...] = ()
     ended_at: datetime | None = None
+    evidence_sha256: str = ""
+    """Of the auditor's bundle; empty until the release has ended."""
     hist: tuple[HistoryEntry, ...] = ()
 
     @property
@@ -233,6 +241,8 @@ class CircuitRun:
     """When it entered its phase: deadlines count from here."""
     due_at: datetime | None = None
     change_type: str = ""
+    allow_older_cutoff: bool = False
+    """The artifact says that an older cutoff_date than the live one's is meant."""
     requested_version: str = ""
     """The Dev version the artifact asked for, if any."""
     source_version: str = ""
@@ -333,6 +343,12 @@ class EndpointLock:
     hold_since: datetime | None = None
     hold_by: str = ""
     hold_why: str = ""
+    drift: str = ""
+    """What was changed outside this app, in words; empty: nothing that we know of."""
+    drift_since: datetime | None = None
+    """When it was found."""
+    repair_by: str = ""
+    """Who asked for the default to be put right; empty: nobody has."""
 
     def is_held(self, now: datetime) -> bool:
         return self.hold_until is not None and now < self.hold_until

@@ -115,6 +115,7 @@ def smoke_job_name(release_id: str, gen: int, circuit: Circuit, attempt: int = 0
 
 
 ROLLBACK_PREFIX = "rollback-"
+DRIFT_PREFIX = "drift-"
 
 
 def is_rollback(process_id: str) -> bool:
@@ -125,3 +126,16 @@ def is_rollback(process_id: str) -> bool:
 def test_data_path(circuit: Circuit) -> str:
     """R23: ids as written."""
     return f"test-data/{circuit.plant_id}/{circuit.circuit_id}/"
+
+
+TEST_INPUT = "test_input.csv"
+
+
+def expected_data_path(circuit: Circuit) -> str:
+    """R32: where the known expected output lies, apart from the input, which must be alone in its folder."""
+    return f"test-data-expected/{circuit.plant_id}/{circuit.circuit_id}/"
+
+
+def predictions_path(release_id: str, circuit: Circuit, digest: str) -> str:
+    """The evidence blob that keeps a smoke test's predictions; a retry's may differ, and nothing is overwritten."""
+    return f"{release_id}/predictions/{circuit.plant_id}/{circuit.circuit_id}-{digest[:12]}.csv"

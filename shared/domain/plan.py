@@ -23,6 +23,7 @@ class RequestedCircuit:
     model_version: str = ""
     """The Dev version it asks for; empty: inspection chooses."""
     change_type: str = ""
+    allow_older_cutoff: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,7 @@ def _run(release_id: str, requested: RequestedCircuit, naming: EndpointTemplates
         deployment=deployment_name(release_id),
         since=at,
         change_type=requested.change_type,
+        allow_older_cutoff=requested.allow_older_cutoff,
         requested_version=requested.model_version,
     )
 

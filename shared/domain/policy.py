@@ -6,6 +6,15 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedLine:
+    """D9: a log line that looks like an error and is none."""
+
+    text: str
+    """What the line contains."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Waiting times, limits and counts. Defaults are the source document's values."""
 
@@ -40,6 +49,16 @@ class Policy:
     production_instance_count: int = 2
     production_concurrency: int = 4
     mini_batch_size: int = 10
+    allowed_log_lines: tuple[AllowedLine, ...] = ()
+    """D9: none unless somebody gave a reason."""
+    endpoint_quota: int = 100
+    """D4: the service's documented limit per region and subscription; adjustable there, hence here."""
+    deployment_quota: int = 500
+    """D4: likewise."""
+    deployments_per_endpoint: int = 20
+    """D4: likewise, per endpoint."""
+    deployments_kept: int = 3
+    """D4: how many of our deployments pruning leaves on an endpoint."""
     promotion_mode: str = "auto"
     """D7: `copy`, `share`, or `auto` (copy when the model fits into temporary storage)."""
 
@@ -48,10 +67,11 @@ class Policy:
         factor: int = 2 ** min(attempt - 1, 20)
         return min(self.retry_first * factor, self.retry_most)
 
-    def as_json(self) -> dict[str, int | float | str]:
+    def as_json(self) -> dict[str, int | float | str | dict[str, str]]:
         """Durations as seconds, for the release row and its evidence."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: v.total_seconds() if isinstance(v, timedelta) else v for name, v in values.items()}
+        allowed = {"allowed_log_lines": {line.text: line.reason for line in self.allowed_log_lines}}
+        return {name: v.total_seconds() if isinstance(v, timedelta) else v for name, v in values.items()} | allowed
 
 
 def policy_from_json(data: Mapping[str, object]) -> Policy:
@@ -66,6 +86,8 @@ def policy_from_json(data: Mapping[str, object]) -> Policy:
                 known[f.name] = bool(value)
             elif isinstance(f.default, int) and isinstance(value, int | float):
                 known[f.name] = int(value)
+            elif isinstance(value, Mapping):
+                known[f.name] = tuple(AllowedLine(text=text, reason=reason) for text, reason in value.items())
             else:
                 known[f.name] = value
     return Policy(**known)  # type: ignore[arg-type]  # names and types were just checked against the fields

@@ -67,6 +67,15 @@ def is_hole(value: str) -> bool:
     )
 
 
+def type_of(values: Sequence[str]) -> str:
+    """`integer`, `double` or `string`, by how the values are written; empty: there are none."""
+    if not values:
+        return ""
+    if not all(is_number(value) for value in values):
+        return "string"
+    return "integer" if all(float(value).is_integer() for value in values) else "double"
+
+
 def _cells(line: str) -> tuple[str, ...]:
     text = line.strip()
     if text.startswith("[") and text.endswith("]"):

@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain import events as e
-from shared.domain.commands import Command, FanOut, FreeSlot, OpenGate, RunStep, StartQueued, StepKind, Tell, VoidGate
+from shared.domain.commands import (
+    Command,
+    FanOut,
+    FreeSlot,
+    OpenGate,
+    Prune,
+    RunStep,
+    StartQueued,
+    StepKind,
+    Tell,
+    VoidGate,
+)
 from shared.domain.errors import IllegalTransition
 from shared.domain.model import (
     FANOUT_END,
@@ -162,10 +173,15 @@ def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]
             return _approve(release, event)
         case e.GateApproved() | e.GateRejected() | e.GateExpired() if GATE_OF.get(release.phase) is not event.gate:
             raise IllegalTransition(f"release {release.release_id} is {release.phase}: {event.gate} is not being asked")
-        case e.FanOutDied() if event.gen != release.gen:
-            raise IllegalTransition(f"release {release.release_id}: a fan-out of generation {event.gen} is over")
+        case e.FanOutDied() if not _is_at_page(release, event):
+            raise IllegalTransition(f"release {release.release_id}: the fan-out that died is over")
         case _:
             return _enter(release, _release_edge(release, event), event)
+
+
+def _is_at_page(release: Release, event: e.FanOutDied) -> bool:
+    at = (release.gen, ROUND_OF.get(release.phase), release.fanout_cursor)
+    return at == (event.gen, event.round, event.cursor)
 
 
 def _release_edge(release: Release, event: e.ReleaseEvent) -> ReleasePhase:
@@ -267,6 +283,8 @@ def _entering(row: Release) -> tuple[Command, ...]:
         moment = Moment.ROLLBACK_ENDED
     if moment:
         commands.append(Tell(moment=moment))
+    if row.phase is R.SUCCEEDED and row.kind is ProcessKind.RELEASE:
+        commands.append(Prune(release_id=row.release_id))
     return tuple(commands)
 
 
@@ -333,6 +351,8 @@ CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] 
     (C.STAGING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.ACTIVATING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.RESTORING, e.CircuitSuperseded): C.SUPERSEDED,
+    # Also of a release that has ended: what it made live is live no more.
+    (C.LIVE, e.CircuitRolledBack): C.ROLLED_BACK,
 }
 
 # (where there is work) -> which step does it
@@ -350,6 +370,8 @@ STEP_OF: Mapping[CircuitPhase, StepKind] = {
 
 WORKING_PHASES = frozenset(STEP_OF) | {C.QUEUED}
 
+DIAGNOSIS = "diagnosis"
+"""The evidence that explains a failure; it goes when the work is done anew."""
 FACTS_MERGED = frozenset({"evidence"})
 NO_FACTS = frozenset({"at", "why", "by"})
 
@@ -389,12 +411,14 @@ def _hand_work(run: CircuitRun, event: e.FannedOut, policy: Policy) -> Decision[
     entry = ROUND_ENTRIES[event.round]
     may_leave = run.todo is Round.NONE and run.phase in entry.after | entry.again | {entry.done}
     if event.exclude_reason and may_leave and run.gen <= event.gen:
-        return _move(replace(run, gen=event.gen), C.EXCLUDED, replace(event, why=event.exclude_reason), policy)
+        left_out = replace(run, gen=event.gen, error="", error_round=Round.NONE)
+        return _move(left_out, C.EXCLUDED, replace(event, why=event.exclude_reason), policy)
     if not wants_work(run, event.round, event.gen):
         raise IllegalTransition(f"{run.circuit} is {run.phase} (gen {run.gen}): no work for it in {event.round.name}")
     keeps_error = event.round is Round.REVERSION
     fresh = replace(
         run,
+        evidence=run.evidence if keeps_error else {k: v for k, v in run.evidence.items() if k != DIAGNOSIS},
         gen=event.gen,
         todo=event.round,
         error=run.error if keeps_error else "",

@@ -1,20 +1,20 @@
 """The document's validation table: what fails a smoke test, and what only warns (R25-R29)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.predictions import Table, is_hole, is_number, read_predictions
-from shared.domain.signature import Column, output_columns
+from shared.domain.predictions import Table, is_hole, read_predictions, type_of
+from shared.domain.signature import Column, fits, listed_columns, output_columns
 
 COMPLETED = "Completed"
 MOST_QUOTED = 5
 FEWEST_FOR_CONSTANT = 3
 """Two equal predictions may well be chance."""
-NUMBERS = frozenset({"double", "float", "float32", "float64"})
-INTEGERS = frozenset({"integer", "long", "int32", "int64"})
 UNNAMED = "prediction"
+COLUMN_TYPES = {"integer": "double", "double": "double", "string": "string", "": ""}
+"""What an example proves: that a column holds numbers, not that they are always whole."""
 
 
 class JobVerdict(StrEnum):
@@ -35,13 +35,13 @@ def judge_job(*, status: str, terminal: bool, ended_at: datetime | None, now: da
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaDifference:
-    """How the predictions differ from the model's signature; all empty: they do not, or it has none."""
+    """How the predictions differ from what is expected; all empty: they do not, or nobody knows what to expect."""
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
 
-    def as_json(self) -> Mapping[str, object]:
+    def as_json(self) -> dict[str, object]:
         return {"missing": list(self.missing), "extra": list(self.extra), "changed": list(self.changed)}
 
 
@@ -49,26 +49,53 @@ class SchemaDifference:
 class OutputVerdict:
     """Any failure fails the test; warnings are for people at gate 2."""
 
-    rows: int
+    table: Table
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     schema: SchemaDifference = field(default_factory=SchemaDifference)
 
+    @property
+    def rows(self) -> int:
+        return len(self.table.rows)
+
 
 def judge_output(
-    *, error_lines: Sequence[str], predictions: bytes | None, predictions_size: int, mlmodel: bytes | None
+    *,
+    error_lines: Sequence[str],
+    predictions: bytes | None,
+    predictions_size: int,
+    expected: Sequence[Column] | None,
 ) -> OutputVerdict:
     """What a completed job left behind. `predictions` may be only the beginning of `predictions_size` bytes."""
     content = predictions or b""
     table = read_predictions(content, complete=len(content) >= predictions_size)
     failures = (*quoted(error_lines), *_missing_output(predictions, table), *_failed_rows(table))
-    expected = output_columns(mlmodel) if mlmodel else None
     return OutputVerdict(
-        rows=len(table.rows),
+        table=table,
         failures=failures,
         warnings=(*_partly_read(table), *_strange_values(table)),
         schema=compare_schema(expected, table) if expected and table.rows else SchemaDifference(),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The columns that predictions should have, and who says so; None: nobody does."""
+
+    columns: tuple[Column, ...] | None = None
+    source: str = ""
+
+
+def expected_columns(*, mlmodel: bytes | None, listed: bytes | None, output: Table | None) -> Expected:
+    """From the model's signature, else from `expected_columns.json`, else from the known expected output."""
+    if mlmodel and (columns := output_columns(mlmodel)):
+        return Expected(columns=columns, source="the model's signature")
+    if listed and (columns := listed_columns(listed)):
+        return Expected(columns=columns, source="expected_columns.json")
+    if output and output.rows:
+        columns = tuple(Column(name=name, type=COLUMN_TYPES[type_of(values)]) for name, values in output.outputs())
+        return Expected(columns=columns, source="the expected output")
+    return Expected()
 
 
 def quoted(error_lines: Sequence[str]) -> tuple[str, ...]:
@@ -136,26 +163,10 @@ def _by_place(expected: Sequence[Column], outputs: Sequence[tuple[str, tuple[str
 
 
 def _changed(column: Column, values: Sequence[str]) -> tuple[str, ...]:
-    found = _type_of([value for value in values if not is_hole(value)])
-    if not found or _fits(column.type, found):
+    found = type_of([value for value in values if not is_hole(value)])
+    if not found or fits(column.type, found):
         return ()
     return (f"{column.name or UNNAMED}: {column.type} expected, {found} found",)
-
-
-def _type_of(values: Sequence[str]) -> str:
-    """`integer`, `double` or `string`, by how the values are written; empty: there are none."""
-    if not values:
-        return ""
-    if not all(is_number(value) for value in values):
-        return "string"
-    return "integer" if all(float(value).is_integer() for value in values) else "double"
-
-
-def _fits(expected: str, found: str) -> bool:
-    """A double may happen to be whole, and a string may look like a number; other types are not judged."""
-    if expected in NUMBERS:
-        return found != "string"
-    return expected not in INTEGERS or found == "integer"
 
 
 def _count(number: int, what: str) -> str:

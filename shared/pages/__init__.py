@@ -6,9 +6,12 @@ from shared.pages.render import (
     APPROVAL_STATUS,
     STYLESHEET,
     render_approval,
+    render_circuit,
+    render_drift,
     render_error,
     render_release,
     render_releases,
+    render_rollback_form,
 )
 
 __all__ = [
@@ -18,8 +21,11 @@ __all__ = [
     "STYLESHEET_HEADERS",
     "Mail",
     "render_approval",
+    "render_circuit",
+    "render_drift",
     "render_error",
     "render_mail",
     "render_release",
     "render_releases",
+    "render_rollback_form",
 ]

@@ -34,6 +34,7 @@ _MARKS: Mapping[str, str] = {
     CircuitPhase.LIVE: "done",
     CircuitPhase.ERRORED: "failed",
     CircuitPhase.EXCLUDED: "neutral",
+    CircuitPhase.ROLLED_BACK: "neutral",
     CircuitPhase.RESTORED: "neutral",
     GateState.OPEN: "attention",
     GateState.APPROVED: "done",

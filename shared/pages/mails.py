@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.application.activation_report import activation_rows
 from shared.application.evidence import attention, gate_document
 from shared.application.gate_texts import GATE_TITLES, Estate
 from shared.application.ports import Letter
@@ -43,6 +44,10 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "document": gate_document(gate.gate, letter.release, letter.runs, estate) if gate else {},
         "problems": sum(1 for run in runs if attention(run)),
         "attention": attention,
+        "answers": _answers(letter),
+        "evidence_sha256": "" if asks else letter.release.evidence_sha256,
+        "activation": activation_rows(letter.release, letter.runs),
+        "marks": letter.marks,
         "subject": subject,
         "reminder": letter.notice.moment is Moment.GATE_REMINDER,
         "preheader": _preheader(letter, gate if asks else None),
@@ -50,9 +55,25 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
     name = f"mail/{'gate' if asks else letter.notice.moment}"
     return Mail(
         subject=subject,
-        text=ENVIRONMENT.get_template(f"{name}.txt").render(values).strip() + "\n",
+        text=ENVIRONMENT.get_template(f"{name}.txt").render(values).strip() + "\n" + _seal(values["evidence_sha256"]),
         html=ENVIRONMENT.get_template(f"{name}.html").render(values),
     )
+
+
+def _seal(digest: object) -> str:
+    """What the auditor compares the bundle with: a copy of it that nobody can change afterwards."""
+    return f"\nevidence.json, SHA-256: {digest}\n" if digest else ""
+
+
+def _answers(letter: Letter) -> Sequence[str]:
+    """Who has decided so far: there is no mail of its own about that, so that nobody gets more than three."""
+    said = {"approve": "approved", "reject": "rejected"}
+    return [
+        f"{GATE_TITLES[gate.gate]} {said.get(vote.decision, vote.decision)} by {vote.by}, {moment(vote.at)}"
+        + (f": {vote.comment}" if vote.comment else "")
+        for gate in sorted(letter.gates, key=lambda gate: gate.opened_at)
+        for vote in gate.decisions
+    ]
 
 
 def _worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
@@ -83,8 +104,11 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
             line = (
                 f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
             )
+        case Moment.DRIFT_FOUND:
+            line = f"Changed outside the pipeline: {count(release.total, 'default')} in Production ({release.release_id})"
         case Moment.ARTIFACT_INVALID:
-            line = f"Artifact refused: {release.artifact_path or release.release_id}"
+            others = f" and {count(len(letter.also_refused), 'other')}" if letter.also_refused else ""
+            line = f"Artifact refused: {release.artifact_path or release.release_id}{others}"
         case _:
             line = f"Release {release.release_id} ended: {str(release.phase).replace('_', ' ')}"
     return one_line(line)

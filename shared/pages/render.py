@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.application.activation_report import activation_rows
+from shared.application.circuit_history import CircuitView
 from shared.application.metrics import MetricChange, compare_metrics
 from shared.application.summary import merge_history
-from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView
+from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
 from shared.domain.model import Channel, NoticeState, ReleasePhase
 from shared.pages.environment import ENVIRONMENT
 
@@ -80,10 +82,21 @@ def _metrics(model: object) -> object:
     return model.get("metrics") if isinstance(model, Mapping) else None
 
 
+def render_rollback_form(view: RollbackFormView) -> str:
+    """What a rollback would do, and the form that confirms it."""
+    return ENVIRONMENT.get_template("templates/rollback_new.html").render(view=view)
+
+
+def render_drift(view: ReleaseView) -> str:
+    """Defaults that were changed outside, as they were found, and what of it is open now."""
+    return ENVIRONMENT.get_template("templates/drift.html").render(view=view, release=view.release, runs=view.runs)
+
+
 def render_release(view: ReleaseView) -> str:
     """One release as stages x circuits; refreshes itself until the release has ended."""
     return ENVIRONMENT.get_template("templates/release.html").render(
         view=view,
+        activation=activation_rows(view.release, view.runs),
         release=view.release,
         runs=sorted(view.runs, key=lambda run: run.circuit),
         history=merge_history(view.release, view.runs, view.gates),
@@ -95,6 +108,13 @@ def render_release(view: ReleaseView) -> str:
 def render_releases(view: ReleasesView) -> str:
     """The list of releases, with filters."""
     return ENVIRONMENT.get_template("templates/releases.html").render(view=view, phases=list(ReleasePhase))
+
+
+def render_circuit(view: CircuitView, *, view_token: str = "", view_release: str = "") -> str:
+    """What has been live for a circuit; the token the page was opened with opens its own release only."""
+    return ENVIRONMENT.get_template("templates/circuit_history.html").render(
+        view=view, view_token=view_token, view_release=view_release
+    )
 
 
 def render_error(status: int, title: str, detail: str) -> str:

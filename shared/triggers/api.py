@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from shared.application.intake import Arrival, Intake
 from shared.application.operations import Operations
 from shared.application.queries import Queries
+from shared.application.release_evidence import read_bundle
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit, ReleasePhase
-from shared.triggers.http import LONGEST_BODY, json_reply, problem, read_json, replies
+from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, replies
 from shared.triggers.identity import OPERATOR, READER, actor
 
 blueprint = func.Blueprint()
@@ -78,6 +79,16 @@ def get_release(req: func.HttpRequest) -> func.HttpResponse:
     """One release with circuits, gates, history and summary."""
     _actor(req, READER)
     return json_reply(Queries(ports()).release(req.route_params["id"]))
+
+
+@blueprint.route(route="api/releases/{id}/evidence.json", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def get_evidence(req: func.HttpRequest) -> func.HttpResponse:
+    """The auditor's bundle of a release that has ended, byte for byte as it was written."""
+    _actor(req, READER)
+    content, digest = read_bundle(req.route_params["id"], req.params.get("part", ""), ports())
+    headers = {**API_HEADERS, "ETag": f'"{digest}"', "X-Evidence-SHA256": digest}
+    return func.HttpResponse(content, mimetype="application/json", headers=headers)
 
 
 @blueprint.route(route="api/releases/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)

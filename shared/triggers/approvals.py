@@ -10,14 +10,14 @@ from shared.bootstrap import ports, settings
 from shared.triggers.gate_replies import gate_as_json, gate_page, outcome_json, outcome_page
 from shared.triggers.gate_visitor import (
     AnswerBody,
-    SignInNeeded,
     Visitor,
     cookie_of,
+    gate_address,
     read_answer,
-    to_sign_in,
     visitor_of,
 )
 from shared.triggers.http import is_json, is_same_origin, replies, wants_json
+from shared.triggers.sign_in import SignInNeeded, to_sign_in
 
 blueprint = func.Blueprint()
 
@@ -29,7 +29,7 @@ def show_gate(req: func.HttpRequest) -> func.HttpResponse:
     try:
         visitor = visitor_of(req)
     except SignInNeeded:
-        return to_sign_in(req)
+        return to_sign_in(req, gate_address(req))
     view = Gates(ports()).view(visitor.claim)
     if wants_json(req):
         return gate_as_json(visitor, view)
@@ -43,7 +43,7 @@ def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
     try:
         visitor = visitor_of(req)
     except SignInNeeded:
-        return to_sign_in(req)
+        return to_sign_in(req, gate_address(req))
     body = read_answer(req)
     cookie = "" if is_json(req) else cookie_of(req)
     answer = Answer(
@@ -57,7 +57,9 @@ def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
     outcome = Gates(ports()).decide(
         visitor.claim, answer, by=visitor.by, how=visitor.how, needs_code=visitor.needs_code
     )
-    return outcome_json(outcome) if is_json(req) else outcome_page(req, visitor, outcome, body, cookie)
+    if is_json(req):
+        return outcome_json(outcome)
+    return outcome_page(req, visitor, outcome, body, cookie or secrets.token_urlsafe(16))
 
 
 def _mistrust(req: func.HttpRequest, visitor: Visitor, body: AnswerBody, cookie: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from urllib.parse import quote
 
 import azure.functions as func
 from werkzeug.http import dump_cookie
@@ -13,7 +12,7 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.naming import timestamp
 from shared.pages import APPROVAL_STATUS, render_approval
-from shared.triggers.gate_visitor import COOKIE, AnswerBody, Visitor
+from shared.triggers.gate_visitor import COOKIE, AnswerBody, Visitor, gate_address
 from shared.triggers.http import json_reply, page, problem
 
 STATES = {
@@ -36,7 +35,7 @@ def outcome_page(
 ) -> func.HttpResponse:
     """Back to the page after a decision; else the page again, with what was filled in and why it was not taken."""
     if outcome.verdict in {Verdict.APPROVED, Verdict.REJECTED, Verdict.COUNTED}:
-        return page("", 303, {"Location": f"/approvals/{quote(req.route_params['token'], safe='')}"})
+        return page("", 303, {"Location": gate_address(req)})
     shown = replace(
         _shown(visitor, outcome.view, cookie), decision=body.decision, comment=body.comment, exclude=body.exclude
     )
@@ -44,7 +43,10 @@ def outcome_page(
         case Verdict.WRONG_CODE:
             tries = _tries_left(visitor, outcome)
             return _page(replace(shown, tries_left=tries, problem="The code is wrong."), cookie, 403)
-        case Verdict.MISTRUSTED | Verdict.IS_REQUESTER:
+        case Verdict.MISTRUSTED:
+            # Nothing of what came along is shown: somebody else may have filled it in.
+            raise RequestRefused(403, "Not from the approval page", outcome.message)
+        case Verdict.IS_REQUESTER:
             return _page(replace(shown, problem=outcome.message), cookie, 403)
         case Verdict.INCOMPLETE | Verdict.ALREADY_VOTED:
             return _page(replace(shown, problem=outcome.message), cookie, 422)
@@ -95,10 +97,13 @@ OUTCOME_STATUS = {
 }
 
 
+DETAILS = {Verdict.CHANGED: "The evidence is not what you saw. Read it again, then decide on its digest."}
+
+
 def outcome_json(outcome: Outcome) -> func.HttpResponse:
     status = OUTCOME_STATUS.get(outcome.verdict, APPROVAL_STATUS[STATES.get(outcome.view.standing, ApprovalState.VOID)])
     if status >= 400:
-        detail = outcome.message or "; ".join(outcome.changes) or f"The gate is {outcome.view.standing}."
+        detail = outcome.message or "; ".join(outcome.changes) or DETAILS.get(outcome.verdict, f"The gate is {outcome.view.standing}.")
         return problem(status, outcome.verdict.replace("_", " "), detail)
     return json_reply({"verdict": outcome.verdict, "message": outcome.message, **_gate_json(outcome.view)}, status)
 

@@ -13,8 +13,9 @@ from werkzeug.http import parse_cookie
 from shared.application.ports import GateClaim
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.triggers.http import is_json, page
+from shared.triggers.http import is_json
 from shared.triggers.identity import APPROVER, principal
+from shared.triggers.sign_in import SignInNeeded
 
 COOKIE = "gate"
 FORM = "application/x-www-form-urlencoded"
@@ -43,16 +44,15 @@ class Visitor:
     needs_code: bool
 
 
-class SignInNeeded(Exception):
-    """Entra mode, and nobody is signed in."""
-
-
 def visitor_of(req: func.HttpRequest) -> Visitor:
     claim = ports().tokens.read(req.route_params.get("token", ""))
     if claim is None:
         detail = "This link is broken, too old or not one of ours. Open the newest mail about the release again."
         raise RequestRefused(404, "Link not valid", detail)
     if settings().approval_mode == "link":
+        if claim.recipient not in settings().approvers:
+            detail = f"{claim.recipient} is no longer among the approvers, so this link decides nothing."
+            raise RequestRefused(403, "Not an approver", detail)
         return Visitor(claim=claim, by=claim.recipient, how=f"by the link sent to {claim.recipient}", needs_code=True)
     who = principal(req, auth_enabled=settings().website_auth_enabled)
     if who is None:
@@ -62,12 +62,9 @@ def visitor_of(req: func.HttpRequest) -> Visitor:
     return Visitor(claim=claim, by=who.name, how="signed in", needs_code=False)
 
 
-def to_sign_in(req: func.HttpRequest) -> func.HttpResponse:
-    if not settings().website_auth_enabled:
-        detail = "APPROVAL_MODE is entra, but Easy Auth is off: nobody can be recognised. Tell the platform engineer."
-        raise RequestRefused(503, "Sign-in is not set up", detail)
-    back = quote(f"/approvals/{req.route_params.get('token', '')}", safe="")
-    return page("", 302, {"Location": f"/.auth/login/aad?post_login_redirect_uri={back}"})
+def gate_address(req: func.HttpRequest) -> str:
+    """The path of the page this request is about."""
+    return f"/approvals/{quote(req.route_params.get('token', ''), safe='')}"
 
 
 def cookie_of(req: func.HttpRequest) -> str:

@@ -83,7 +83,10 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
 
 
 def _said(error: ValidationError) -> str:
-    parts = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors(include_input=False)]
+    parts = [
+        f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors(include_input=False)
+    ]
     return "; ".join(parts[:10])
 
 

@@ -33,7 +33,8 @@ def principal(request: func.HttpRequest, *, auth_enabled: bool) -> Principal | N
         return None
     kinds = {role_type, "roles"}
     by_type = dict(reversed(claims))
-    name = by_type.get(name_type) or by_type.get("preferred_username") or ""
+    # The display name may be anybody's; the sign-in name belongs to one person.
+    name = by_type.get("preferred_username") or by_type.get(name_type) or ""
     return Principal(name=name, roles=frozenset(value for kind, value in claims if kind in kinds)) if name else None
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API of rollbacks and holds (Functions key)."""
+"""The HTTP API of rollbacks, holds and drift (Functions key)."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import azure.functions as func
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.application.drift import Drift
 from shared.application.holds import Holds
 from shared.application.queries import Queries
 from shared.application.rollbacks import RollbackRequest, Rollbacks
@@ -54,14 +55,15 @@ class RollbackBody(BaseModel):
         return self
 
     def request(self, by: str) -> RollbackRequest:
+        circuits = tuple(Circuit(plant_id=c.plant_id, circuit_id=c.circuit_id) for c in self.circuits)
         return RollbackRequest(
             requested_by=by,
             reason=self.reason,
             release_id=self.release_id,
             plant_id=self.plant_id,
-            circuits=tuple(Circuit(plant_id=c.plant_id, circuit_id=c.circuit_id) for c in self.circuits),
+            circuits=circuits,
             to=self.to,
-            live=self.live,
+            seen=dict.fromkeys(circuits, self.live) if self.live else {},
             environment=self.environment,
         )
 
@@ -102,13 +104,53 @@ def hold_circuit(req: func.HttpRequest) -> func.HttpResponse:
     """Set or lift a circuit's hold."""
     body = read_json(req, HoldBody)
     by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
-    circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
+    circuit = _circuit(req)
     holds = Holds(ports())
     if body.action == "lift":
         lock = holds.lift(circuit, by=by, why=body.reason)
     else:
         lock = holds.hold(circuit, until=body.until, by=by, why=body.reason)
     return json_reply({"circuit": str(circuit), "held_until": _told(lock.hold_until), "by": by, "reason": body.reason})
+
+
+class DriftBody(BaseModel):
+    """`{reason, requested_by}`."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+    requested_by: Name = ""
+
+
+@blueprint.route(
+    route="api/circuits/{plant}/{circuit}/drift/accept", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
+)
+@replies()
+def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
+    """Keep a default that was changed outside this app."""
+    by, body = _decision(req)
+    lock = Drift(ports()).accept(_circuit(req), by=by, why=body.reason)
+    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": by, "reason": body.reason})
+
+
+@blueprint.route(
+    route="api/circuits/{plant}/{circuit}/drift/repair", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
+)
+@replies()
+def repair_drift(req: func.HttpRequest) -> func.HttpResponse:
+    """Put a default that was changed outside this app right."""
+    by, body = _decision(req)
+    lock = Drift(ports()).repair(_circuit(req), by=by, why=body.reason)
+    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": by, "reason": body.reason}, 202)
+
+
+def _decision(req: func.HttpRequest) -> tuple[str, DriftBody]:
+    body = read_json(req, DriftBody)
+    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
+    return by, body
+
+
+def _circuit(req: func.HttpRequest) -> Circuit:
+    return Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
 
 
 def _told(at: datetime | None) -> str | None:

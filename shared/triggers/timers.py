@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from shared.application.drift import Drift
 from shared.application.intake import Intake
 from shared.application.sweeper import Sweeper
 from shared.bootstrap import artifact_scan_window, ports
@@ -11,9 +12,10 @@ blueprint = func.Blueprint()
 
 @blueprint.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
 def sweep(timer: func.TimerRequest) -> None:
-    """Drive overdue rows, expire gates, remind approvers, free slots."""
+    """Drive overdue rows, expire gates, remind approvers, free slots; see repairs through."""
     del timer
     Sweeper(ports()).sweep()
+    Drift(ports()).follow_up()
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule="%ARTIFACT_SCAN_SCHEDULE%", use_monitor=True)
@@ -21,3 +23,10 @@ def scan_artifacts(timer: func.TimerRequest) -> None:
     """Start what was uploaded and has no release (R57)."""
     del timer
     Intake(ports()).scan(artifact_scan_window())
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="%DRIFT_SCHEDULE%", use_monitor=True)
+def look_for_drift(timer: func.TimerRequest) -> None:
+    """Find defaults that were changed outside this app, and tell people once."""
+    del timer
+    Drift(ports()).look()

@@ -21,6 +21,8 @@ PICTURES = {
     "release-succeeded": (DESK, "dark", True),
     "release-failed": (PHONE, "light", True),
     "rollback": (DESK, "light", True),
+    "circuit": (PHONE, "light", True),
+    "circuit-at": (DESK, "dark", True),
     "releases": (DESK, "light", True),
     "error": (PHONE, "light", False),
     "mail-gate-opened": (PHONE, "light", True),

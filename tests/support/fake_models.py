@@ -18,6 +18,7 @@ from shared.application.ports import (
     ModelVersion,
     PromotedModel,
     ProvisioningState,
+    RegionUse,
 )
 from shared.domain.errors import PermanentError, PipelineError, TransientError
 from shared.domain.model import Circuit, Environment
@@ -26,6 +27,7 @@ from shared.domain.naming import name_problem, test_data_path
 FIXED_NOW = datetime(2025, 12, 10, 9, 0, tzinfo=UTC)
 DEPLOYMENTS_PER_ENDPOINT = 20
 PREDICTIONS = b"row,prediction\n0,1.5\n1,2.5\n"
+TEST_INPUT = b"x\n1\n2\n"
 ML_MODEL = b"artifact_path: model\nflavors:\n  python_function:\n    loader_module: sample\n"
 
 ENDPOINT_WRITES = frozenset(
@@ -126,12 +128,14 @@ class FakeModels:
         self.operation_time = operation_time
         self.regions = {Environment.TEST: "northeurope", Environment.PRODUCTION: "westeurope"}
         self.computes = set(Environment)
+        self.busy: set[tuple[Environment, str, str]] = set()
+        """Deployments with a job that runs, started by somebody else."""
         self.journal: list[Call] = []
         self.cancelled_jobs: list[str] = []
         self._clock = clock
         self._dev: dict[str, list[_Model]] = defaultdict(list)
         self._registry: dict[tuple[str, str], _Model] = {}
-        self._inputs: dict[str, tuple[str, ...]] = {}
+        self._test_files: dict[str, bytes] = {}
         self._endpoints: dict[tuple[Environment, str], _Endpoint] = {}
         self._jobs: dict[str, _Job] = {}
         self._job_plans: dict[Circuit, JobPlan] = {}
@@ -179,9 +183,16 @@ class FakeModels:
         model = self._dev_model(name, version)
         model.version = replace(model.version, tags=dict(tags))
 
-    def add_smoke_input(self, circuit: Circuit, *names: str) -> None:
+    def add_smoke_input(self, circuit: Circuit, *names: str, content: bytes = TEST_INPUT) -> None:
         """Files under the circuit's test-data folder; none given: `test_input.csv`."""
-        self._inputs[test_data_path(circuit)] = names or ("test_input.csv",)
+        for path in [path for path in self._test_files if path.startswith(test_data_path(circuit))]:
+            del self._test_files[path]
+        for name in names or ("test_input.csv",):
+            self._test_files[f"{test_data_path(circuit)}{name}"] = content
+
+    def add_test_file(self, path: str, content: bytes) -> None:
+        """Any file in the Test workspace's blob store."""
+        self._test_files[path] = content
 
     def add_endpoint(
         self,
@@ -221,6 +232,10 @@ class FakeModels:
         """Deployments made on this endpoint end as Failed."""
         self._deployment_failures[environment, endpoint] = reason
 
+    def heal_deployments_on(self, environment: Environment, endpoint: str) -> None:
+        """The cause is gone: deployments made from now on succeed."""
+        self._deployment_failures.pop((environment, endpoint), None)
+
     def spec(self, environment: Environment, endpoint: str, deployment: str) -> DeploymentSpec:
         """What a deployment was made from."""
         return self._endpoints[environment, endpoint].deployments[deployment].spec
@@ -250,6 +265,10 @@ class FakeModels:
     def dev_content_hash(self, name: str, version: str) -> str:
         self._enter("dev_content_hash", name=name, version=version)
         return content_hash(self._dev_model(name, version).files)
+
+    def dev_signature(self, name: str, version: str) -> bytes | None:
+        self._enter("dev_signature", name=name, version=version)
+        return self._dev_model(name, version).files.get("MLmodel")
 
     def training_warnings(self, model: ModelVersion) -> Sequence[str] | None:
         self._enter("training_warnings", model=model)
@@ -311,7 +330,13 @@ class FakeModels:
 
     def smoke_input(self, circuit: Circuit) -> Sequence[str]:
         self._enter("smoke_input", circuit=circuit)
-        return self._inputs.get(test_data_path(circuit), ())
+        folder = test_data_path(circuit)
+        return tuple(sorted(path.removeprefix(folder) for path in self._test_files if path.startswith(folder)))
+
+    def test_file(self, path: str, *, limit: int) -> tuple[bytes, int] | None:
+        self._enter("test_file", path=path, limit=limit)
+        held = self._test_files.get(path)
+        return None if held is None else (held[:limit], len(held))
 
     # ------------------------------------------------------------------------------- endpoints and deployments
 
@@ -340,10 +365,29 @@ class FakeModels:
             failure=held.settling.failure if state is ProvisioningState.FAILED else "",
         )
 
-    def deployment_count(self, environment: Environment, endpoint: str) -> int:
-        self._enter("deployment_count", environment=environment, endpoint=endpoint)
+    def deployment_names(self, environment: Environment, endpoint: str) -> Sequence[str]:
+        self._enter("deployment_names", environment=environment, endpoint=endpoint)
         held = self._endpoints.get((environment, endpoint))
-        return len(held.deployments) if held else 0
+        return tuple(held.deployments) if held else ()
+
+    def has_running_jobs(self, environment: Environment, endpoint: str, deployment: str) -> bool:
+        self._enter("has_running_jobs", environment=environment, endpoint=endpoint, deployment=deployment)
+        if (environment, endpoint, deployment) in self.busy:
+            return True
+        mine = [job for job in self._jobs.values() if (job.endpoint, job.deployment) == (endpoint, deployment)]
+        return environment is Environment.TEST and any(job.status not in TERMINAL_JOB_STATUSES for job in mine)
+
+    def region_use(self, environment: Environment, *, count_from: int) -> RegionUse:
+        self._enter("region_use", environment=environment, count_from=count_from)
+        region = self.regions[environment]
+        there = {place: held for place, held in self._endpoints.items() if self.regions[place[0]] == region}
+        counted = len(there) >= count_from
+        return RegionUse(
+            region=region,
+            subscription="one",
+            endpoints=frozenset(name for _, name in there),
+            deployments=sum(len(held.deployments) for held in there.values()) if counted else None,
+        )
 
     def create_endpoint(self, environment: Environment, name: str, tags: Mapping[str, str]) -> None:
         self._enter("create_endpoint", environment=environment, name=name, tags=dict(tags))

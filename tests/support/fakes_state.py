@@ -21,6 +21,7 @@ from shared.application.ports import (
 )
 from shared.domain.errors import ConflictError
 from shared.domain.model import (
+    LONG_AGO,
     Circuit,
     CircuitPhase,
     CircuitRun,
@@ -115,17 +116,17 @@ class FakeReleaseStore(Service):
             day = int(f"{release.created_at:%Y%m%d}")
             self.index[release.release_id] = (-(release.seq or day * 1_000_000 + 999_999), release.release_id)
 
-    def finish(self, release: Release) -> None:
+    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
         self.asked("finish")
         with self.lock_:
             listed = self.listed.get(release.release_id)
-            if listed is not None and listed.gen <= release.gen:
+            if listed is not None and (listed.gen <= release.gen or listed.listed_at < given_up_before):
                 del self.listed[release.release_id]
 
-    def reactivate(self, release: Release) -> None:
+    def reactivate(self, release: Release, at: datetime) -> None:
         self.asked("reactivate")
         with self.lock_:
-            self.listed[release.release_id] = _listed(release)
+            self.listed[release.release_id] = replace(_listed(release), listed_at=at)
 
     def release(self, release_id: str) -> Versioned[Release] | None:
         self.asked("release")
@@ -257,6 +258,7 @@ def _listed(release: Release) -> ActiveRelease:
         manifest_sha256=release.manifest_sha256,
         build_id=release.build_id,
         gen=release.gen,
+        listed_at=release.created_at,
     )
 
 
@@ -294,6 +296,17 @@ class FakeEndpointStore(Service):
         with self.lock_:
             here = [circuit for place, circuit in self.locks if place is environment]
         return sorted(circuit for circuit in here if plant_id in {"", circuit.plant_id})
+
+    def all_locks(self, environment: Environment) -> Sequence[Versioned[EndpointLock]]:
+        self.asked("all_locks")
+        with self.lock_:
+            return [self.locks[place] for place in sorted(self.locks) if place[0] is environment]
+
+    def marked(self, environment: Environment, now: datetime) -> Sequence[EndpointLock]:
+        self.asked("marked")
+        with self.lock_:
+            rows = [self.locks[place].row for place in sorted(self.locks) if place[0] is environment]
+        return [row for row in rows if row.is_held(now) or row.drift]
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         self.asked("ledger")

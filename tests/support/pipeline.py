@@ -27,9 +27,7 @@ ARTIFACT_NAME = "changed_circuits.json"
 CUTOFF = "2025-11-01"
 REGISTRY_GATE, PRODUCTION_GATE = "registry-approval", "production-approval"
 AT_REGISTRY_GATE, AT_PRODUCTION_GATE = "awaiting_registry_approval", "awaiting_production_approval"
-ENDED = frozenset(
-    {"succeeded", "failed", "rejected", "expired", "superseded", "cancelled", "nothing_to_do", "invalid"}
-)
+ENDED = frozenset({"succeeded", "failed", "rejected", "expired", "superseded", "cancelled", "nothing_to_do", "invalid"})
 WRITES = frozenset({"write", "blob-write"})
 
 
@@ -127,6 +125,11 @@ class Pipeline:
 
     def mails(self) -> list[Mail]:
         return Mailbox(self.stack).mails()
+
+    def mails_about(self, release_id: str, word: str) -> list[Mail]:
+        """The mails whose subject names this release, and no longer id, and has the word in it."""
+        about = re.compile(rf"(?<![\d.]){re.escape(release_id)}(?!\d)")
+        return [m for m in self.mails() if about.search(m.subject) and word.lower() in m.subject.lower()]
 
     def invitations(self, release_id: str, gate: str, people: int = 2) -> dict[str, Invitation]:
         """Everybody's newest mail about a gate, by recipient; waits until `people` have theirs."""

@@ -142,7 +142,9 @@ class PipelineWorld:
                 model_name(circuit), f"{build}-{cutoff}", dev_tags(circuit, cutoff=cutoff, build=build)
             )
 
-    def start(self, release_id: str = RELEASE_ID, *circuits: Circuit, build: str = BUILD, cutoff: str = CUTOFF) -> Intaken:
+    def start(
+        self, release_id: str = RELEASE_ID, *circuits: Circuit, build: str = BUILD, cutoff: str = CUTOFF
+    ) -> Intaken:
         """Build the circuits and upload the artifact that names them."""
         self.build(*circuits, cutoff=cutoff, build=build)
         content = artifact(circuits or ALL_CIRCUITS, cutoff=cutoff)
@@ -238,7 +240,7 @@ class PipelineWorld:
             stored = self.releases.rows[row.release_id].get(row_key(row))
             self.releases.commit(Update(row=row, etag=stored.etag) if stored else Insert(row=row))
             if isinstance(row, Release) and not row.is_terminal:
-                self.releases.reactivate(row)
+                self.releases.reactivate(row, row.created_at)
 
     def change(self, row: Release | CircuitRun | Gate, **columns: object) -> None:
         self.put(replace(row, **columns))  # type: ignore[arg-type]  # columns are the dataclass's own

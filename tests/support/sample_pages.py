@@ -8,18 +8,26 @@ from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from shared.application.circuit_history import CircuitView, LiveTime
 from shared.application.evidence import gate_evidence
+from shared.application.plans import RollbackTarget
+from shared.application.ports import GateLink
+from shared.application.rollback_preview import CircuitPreview, RollbackPreview
 from shared.application.summary import release_summary
-from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView
+from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
 from shared.domain.model import (
     Circuit,
     CircuitPhase,
     CircuitRun,
+    EndpointLock,
+    Environment,
     GateDecision,
     GateName,
     GateState,
     HistoryEntry,
+    LedgerEntry,
     Moment,
+    ProcessKind,
     Release,
     ReleasePhase,
 )
@@ -28,13 +36,17 @@ from shared.pages import (
     STYLESHEET,
     STYLESHEET_HEADERS,
     render_approval,
+    render_circuit,
+    render_drift,
     render_error,
     render_mail,
     render_release,
     render_releases,
+    render_rollback_form,
 )
 from tests.support.release_samples import (
     APPROVER,
+    CIRCUITS,
     ESTATE,
     NOW,
     a_gate,
@@ -152,9 +164,62 @@ def sample_pages() -> Mapping[str, str]:
                 now=NOW,
             )
         ),
+        "rollback-new": render_rollback_form(a_rollback_form()),
+        "rollback-to-look-at": render_rollback_form(a_rollback_form(may_confirm=False)),
+        "rollback-refused": render_rollback_form(
+            a_rollback_form(problem="The code is wrong; 4 tries left. It stands in your mail.", reason="bad forecasts")
+        ),
+        "rollback-nothing": render_rollback_form(
+            a_rollback_form(preview=RollbackPreview(refused="PLANT001/CIRCUIT01: nothing was live before it (D6)."))
+        ),
+        "drift": render_drift(
+            ReleaseView(release=_drift(), runs=(), gates=(), summary="", now=NOW, marks=_drift().warnings)
+        ),
+        "circuit": render_circuit(_circuit()),
+        "circuit-at": render_circuit(replace(_circuit(), at=NOW - timedelta(days=7), times=_circuit().times[2:])),
         "releases": render_releases(ReleasesView(releases=_list(), now=NOW, next_cursor="next")),
         "error": render_error(404, "Not found", "There is no such page, or the link is not complete."),
     }
+
+
+def a_rollback_form(**changes: object) -> RollbackFormView:
+    """An operator's page about a release of three circuits, by a personal link."""
+    circuits = [
+        CircuitPreview(
+            target=RollbackTarget(
+                plant_id=run.circuit.plant_id,
+                circuit_id=run.circuit.circuit_id,
+                endpoint=run.endpoint,
+                live=run.deployment,
+                to="deployment-20251203-5",
+                fence=4,
+                release_id=run.release_id,
+            ),
+            live=run.deployment,
+            health="Succeeded" if n else "does not exist any more",
+            healthy=bool(n),
+            attention=() if n else ("held since 2025-12-09T08:00:00Z, by ops@example.com, because of bad forecasts",),
+        )
+        for n, run in enumerate(three_live())
+    ]
+    view = RollbackFormView(
+        about="release 20251210.1",
+        preview=RollbackPreview(circuits=circuits),
+        environment=Environment.PRODUCTION,
+        hold_days=14,
+        may_confirm=True,
+        person="ops@example.com",
+        code_needed=True,
+        csrf="0f" * 32,
+        chosen=["PLANT001/CIRCUIT01"],
+        view_url="/releases/20251210.1?view=x",
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # columns of the dataclass
+
+
+def _drift() -> Release:
+    said = ("PLANT001/CIRCUIT01: mine is live on be-plant001-circuit01, deployment-20251210-1 should be",)
+    return a_release(release_id="drift-1", phase=ReleasePhase.FAILED, kind=ProcessKind.DRIFT, total=1, warnings=said)
 
 
 def _rollback() -> Release:
@@ -167,6 +232,50 @@ def _in_test() -> tuple[CircuitRun, ...]:
         replace(run, phase=phase, hist=(*run.hist, HistoryEntry(at=NOW, source="promoted", target=phase)))
         for run, phase in zip(three_tested(), phases, strict=True)
     )
+
+
+def _circuit() -> CircuitView:
+    """Three times: a rollback, the release it undid, and one from before the pipeline."""
+    circuit = CIRCUITS[0]
+    approved = a_gate(GateName.PRODUCTION, state=GateState.APPROVED, decisions=(DECISION,))
+    entries = (
+        (3, "deployment-20251203-5", "deployment-20251210-1", "rollback-20251211-0930-7f3a", NOW),
+        (2, "deployment-20251210-1", "deployment-20251203-5", "20251210.1", NOW - timedelta(days=1)),
+        (1, "deployment-20251203-5", "", "20251203.5", NOW - timedelta(days=8)),
+    )
+    ends = (None, NOW, NOW - timedelta(days=1))
+    times = [
+        LiveTime(
+            entry=LedgerEntry(
+                environment=Environment.PRODUCTION,
+                circuit=circuit,
+                fence=fence,
+                deployment=deployment,
+                previous=previous,
+                release_id=release_id,
+                activated_at=at,
+                by="build of main",
+            ),
+            until=until,
+            release=_rollback() if fence == 3 else a_release(release_id=release_id),
+            gate=approved,
+            gate_release=a_release(release_id="20251203.5" if fence == 3 else release_id),
+            model=f"plant001-circuit01 {deployment.removeprefix('deployment-')}",
+            cutoff_date="2025-11-01",
+        )
+        for (fence, deployment, previous, release_id, at), until in zip(entries, ends, strict=True)
+    ]
+    lock = EndpointLock(
+        environment=Environment.PRODUCTION,
+        circuit=circuit,
+        owner="rollback-20251211-0930-7f3a",
+        owner_seq=1,
+        fence=3,
+        hold_until=NOW + timedelta(days=14),
+        hold_by="otto@example.com",
+        hold_why="predictions drifted overnight",
+    )
+    return CircuitView(circuit=circuit, now=NOW + timedelta(hours=2), times=times, lock=lock)
 
 
 def _list() -> tuple[Release, ...]:
@@ -198,6 +307,7 @@ def sample_mails() -> Mapping[str, str]:
             release=live,
             runs=three_live(),
             summary=release_summary(live, three_live(), ESTATE),
+            rollback_link=GateLink(url="https://releases.example.com/rollbacks/new?link=x", code="123456"),
         ),
         "mail-failed": a_letter(Moment.RELEASE_FAILED, release=failed, runs=failed_runs()),
         "mail-ended": a_letter(
@@ -211,6 +321,7 @@ def sample_mails() -> Mapping[str, str]:
             gates=(),
             summary=release_summary(_rollback(), rolled_back_runs(), ESTATE),
         ),
+        "mail-drift": a_letter(Moment.DRIFT_FOUND, release=_drift(), runs=(), gates=()),
         "mail-invalid": a_letter(
             Moment.ARTIFACT_INVALID,
             runs=(),

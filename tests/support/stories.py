@@ -35,6 +35,8 @@ TRAITS = {RAISING: Trait.RAISES_ON_ITS_DATA, NEVER_VALIDATED: Trait.NEVER_VALIDA
 FIRST_MODELS = ("plant001-circuit01", "plant001-circuit02", "plant002-circuit01")
 
 WITHIN_SECONDS = 240
+KEEP_PACKAGES = ("-o", ".venv/.ready", "-o", "node_modules/.ready")
+"""A test must never install anything, however old the marks of the last installation are."""
 QUICK = {
     "endpoint_create": 0.5,
     "endpoint_update": 0.3,
@@ -156,7 +158,7 @@ class Stories:
         variables = {"AUTO": "1", "STATS": "1", "SCENARIO": scenario}
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PYTEST_"))}
         done = subprocess.run(
-            ["make", "demo", *(f"{name}={value}" for name, value in variables.items())],
+            ["make", *KEEP_PACKAGES, "demo", *(f"{name}={value}" for name, value in variables.items())],
             env=environment | {"STACK_DIR": str(places.dir), "STACK_PORT_BASE": str(places.ports.base)},
             cwd=ROOT,
             capture_output=True,

@@ -30,9 +30,7 @@ class WireReply:
         return json.loads(self.body)
 
 
-def exchange(
-    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> WireReply:
+def exchange(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> WireReply:
     """Send one request and read its reply."""
     parts = urlsplit(url)
     assert parts.hostname

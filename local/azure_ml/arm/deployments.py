@@ -22,6 +22,7 @@ from local.azure_ml.settings import Workspace
 from local.azure_ml.store import Document
 
 PREFIX = "bdbes:"
+PREDICTIONS = "predictions.csv"
 LOGGING_LEVELS = {"info": "Info", "warning": "Warning", "debug": "Debug"}
 
 
@@ -117,6 +118,7 @@ def _wanted(world: World, call: Call, endpoint: Document, old: Document | None) 
     workspace, name, asked = call.workspace, call.params["deployment"], call.properties
     _check_model(world, asked)
     _check_compute(workspace, asked)
+    _check_output(asked)
     retries = asked.get("retrySettings") or {}
     resources = asked.get("resources") or {}
     return {
@@ -137,7 +139,7 @@ def _wanted(world: World, call: Call, endpoint: Document, old: Document | None) 
             "model": asked["model"],
             "maxConcurrencyPerInstance": asked.get("maxConcurrencyPerInstance", 1),
             "outputAction": asked.get("outputAction", "AppendRow"),
-            "outputFileName": asked.get("outputFileName") or "predictions.csv",
+            "outputFileName": asked.get("outputFileName") or PREDICTIONS,
             "resources": {"instanceCount": resources.get("instanceCount", 1), "instanceType": None, "properties": None},
             "provisioningState": "Creating",
         },
@@ -156,6 +158,12 @@ def _check_model(world: World, asked: dict[str, Any]) -> None:
         raise invalid(f"The model '{asset_id}' does not exist.")
     if found["properties"]["modelType"] != "mlflow_model" and not asked.get("codeConfiguration"):
         raise invalid("A model that is not in MLflow format needs a scoring script and an environment.")
+
+
+def _check_output(asked: dict[str, Any]) -> None:
+    name = str(asked.get("outputFileName") or PREDICTIONS)
+    if not name.lower().endswith(".csv"):
+        raise invalid(f"The stand-in writes predictions as CSV only, not as '{name}'.")
 
 
 def _check_compute(workspace: Workspace, asked: dict[str, Any]) -> None:

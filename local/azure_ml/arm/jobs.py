@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from local.azure_ml.arm.training import TRAINING, find_training, training_view
 from local.azure_ml.calls import Call, Reply, World, page_of, timestamp
 from local.azure_ml.errors import not_found
 from local.azure_ml.jobs import JOBS, RUNS, TERMINAL
@@ -29,6 +30,8 @@ def find_job(world: World, workspace: Workspace, name: str) -> tuple[Document, b
 
 async def get_job(world: World, call: Call) -> Reply:
     """One job; a child run has no properties here."""
+    if (trained := find_training(world, call.workspace, call.params["job"])) is not None:
+        return Reply(body=training_view(call.workspace, trained))
     job, is_child = find_job(world, call.workspace, call.params["job"])
     if is_child:
         return Reply(body={**_head(call.workspace, job["child"]["id"]), "properties": None, "systemData": None})
@@ -37,13 +40,17 @@ async def get_job(world: World, call: Call) -> Reply:
 
 async def list_jobs(world: World, call: Call) -> Reply:
     """All jobs of the workspace, the newest first."""
-    found = world.store.find_all(JOBS, f"{call.workspace.name}/")
-    found.sort(key=lambda job: float(job["created_at"]), reverse=True)
-    return page_of(world, call, [_job(call.workspace, job) for job in found])
+    workspace, prefix = call.workspace, f"{call.workspace.name}/"
+    found = [_job(workspace, job) for job in world.store.find_all(JOBS, prefix)]
+    found += [training_view(workspace, job) for job in world.store.find_all(TRAINING, prefix)]
+    found.sort(key=lambda job: str(job["systemData"]["createdAt"]), reverse=True)
+    return page_of(world, call, found)
 
 
 async def post_cancel(world: World, call: Call) -> Reply:
     """Ask a job to stop; one that has ended stays as it is."""
+    if find_training(world, call.workspace, call.params["job"]) is not None:
+        return Reply()
     job, _ = find_job(world, call.workspace, call.params["job"])
     if job["status"] in TERMINAL:
         return Reply()

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from local.azure_ml.calls import Call, Reply, World, page_of
-from local.azure_ml.errors import ArmError, not_found
-from local.azure_ml.settings import Compute, Right, Workspace
+from local.azure_ml.errors import ArmError, invalid, not_found
+from local.azure_ml.settings import Compute, DatastoreAccess, Right, Workspace
 from local.azure_ml.storage import READ_ONLY, READ_WRITE
 
 BY_APP = {"lastModifiedByType": "Application"}
@@ -100,6 +100,8 @@ async def list_datastores(world: World, call: Call) -> Reply:
 async def list_secrets(world: World, call: Call) -> Reply:
     """A signature for the datastore's container; who may only read gets one that only reads."""
     workspace, name = call.workspace, _known_datastore(call)
+    if workspace.datastore_access is DatastoreAccess.IDENTITY:
+        raise invalid(f"Datastore '{name}' has no credentials: it is opened with the identity of the caller.")
     may_write = call.caller.right_in(workspace.name).covers(Right.UPLOAD)
     body = call.body or {}
     if not body.get("expirableSecret") and may_write:
@@ -123,7 +125,7 @@ def _datastore(workspace: Workspace, name: str) -> dict[str, Any]:
         "tags": None,
         "properties": None,
         "isDefault": name == "workspaceblobstore",
-        "credentials": {"credentialsType": "AccountKey"},
+        "credentials": {"credentialsType": workspace.datastore_access},
         "datastoreType": "AzureBlob",
         "accountName": workspace.storage_account,
         "containerName": workspace.datastores[name],

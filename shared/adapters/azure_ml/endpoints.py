@@ -1,6 +1,6 @@
 """Adapter: batch endpoints and deployments. Writes start an operation and return; reads show how it went."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,13 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.adapters.azure_ml.clients import WORKSPACE_OF, Clients, sdk
 from shared.adapters.azure_ml.errors import SERVICE_ERRORS, service_errors, translated, unless_missing
-from shared.application.ports import Deployment, DeploymentSpec, Endpoint, ProvisioningState
+from shared.application.ports import (
+    TERMINAL_JOB_STATUSES,
+    Deployment,
+    DeploymentSpec,
+    Endpoint,
+    ProvisioningState,
+)
 from shared.domain.errors import PermanentError
 from shared.domain.model import Environment
 
@@ -81,12 +87,20 @@ class Endpoints:
             name=name, state=state, model_id=str(found.model or ""), tags=_tags(found.tags), failure=failure
         )
 
-    def deployment_count(self, environment: Environment, endpoint: str) -> int:
+    def deployment_names(self, environment: Environment, endpoint: str) -> Sequence[str]:
         deployments = self._clients.environment(environment).batch_deployments
         found = unless_missing(
-            lambda: sum(1 for _ in deployments.list(endpoint)), f"counting the deployments of {endpoint}"
+            lambda: tuple(str(one.name) for one in deployments.list(endpoint)), f"listing the deployments of {endpoint}"
         )
-        return found or 0
+        return found or ()
+
+    def has_running_jobs(self, environment: Environment, endpoint: str, deployment: str) -> bool:
+        deployments = self._clients.environment(environment).batch_deployments
+        found = unless_missing(
+            lambda: [sdk().plain(job.status) for job in deployments.list_jobs(endpoint, name=deployment)],
+            f"listing the jobs of deployment {deployment} of {endpoint} in {environment}",
+        )
+        return any(status not in TERMINAL_JOB_STATUSES for status in found or ())
 
     def create_endpoint(self, environment: Environment, name: str, tags: Mapping[str, str]) -> None:
         """Does nothing if the endpoint exists after all: a PUT would clear its default.

@@ -1,7 +1,7 @@
 """Adapter: the logs that a job leaves in its workspace's artifact store, and the search for lines in them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile
 from shared.adapters.azure_ml.clients import Clients, Workspace
@@ -16,6 +16,11 @@ ERROR_LINE = re.compile(
     r"\b(ERROR|CRITICAL|FATAL)\b|^Traceback \(most recent call last\)|^[\w.]+(Error|Exception)(:|$)"
 )
 ANY_LINE = re.compile(r"\S")
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):?\s*$")
+BETWEEN_TRACEBACKS = re.compile(
+    r"(During handling of the above exception, another exception occurred|"
+    r"The above exception was the direct cause of the following exception):\s*$"
+)
 MOST_FILES = 200
 MOST_BYTES = 16 * 1024 * 1024
 MOST_TEXT = 500
@@ -41,9 +46,30 @@ class LogSearch:
     def lines(self, files: Sequence[StoredFile], pattern: re.Pattern[str]) -> Iterator[LogLine]:
         """Lines in which the pattern is found, with file and number."""
         for file in files:
-            for number, text in enumerate(self._folder.lines(file.path, MOST_BYTES), start=1):
+            numbered = enumerate(self._folder.lines(file.path, MOST_BYTES), start=1)
+            for number, text, raised in without_frames(numbered):
                 if self._left <= 0:
                     return
-                if pattern.search(text):
+                if raised or pattern.search(text):
                     self._left -= 1
                     yield LogLine(file=file.path, line=number, text=text.strip()[:MOST_TEXT])
+
+
+def without_frames(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, bool]]:
+    """Numbered lines, each traceback reduced to its last one, marked True: what was raised, not by way of which files.
+
+    A traceback that breaks off is still one line: an error never vanishes.
+    """
+    held: tuple[int, str] | None = None
+    for number, text in lines:
+        if held is not None and (not text.strip() or text[0].isspace()):
+            continue
+        if TRACEBACK.search(text):
+            if held is not None:
+                yield *held, True
+            held = (number, text)
+        elif not BETWEEN_TRACEBACKS.match(text):
+            yield number, text, held is not None
+            held = None
+    if held is not None:
+        yield *held, True

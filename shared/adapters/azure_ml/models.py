@@ -41,6 +41,13 @@ class Models:
         with service_errors(f"listing the files of {name} version {version} in Dev"):
             return content_hash(folder.identified(folder.files()))
 
+    def dev_signature(self, name: str, version: str) -> bytes | None:
+        """The Dev model's `MLmodel` file."""
+        folder = self._clients.model_folder(Workspace.DEV, self._dev_model(name, version))
+        with service_errors(f"reading {SIGNATURE_FILE} of {name} version {version} in Dev"):
+            found = folder.head(SIGNATURE_FILE, MOST_SIGNATURE_BYTES)
+        return found[0] if found else None
+
     def training_warnings(self, model: ModelVersion) -> Sequence[str] | None:
         """Lines that warn in what the training job printed; None if the job or its logs are unknown."""
         if not model.job_name:

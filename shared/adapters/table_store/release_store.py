@@ -11,7 +11,7 @@ from shared.adapters.table_store.rows import any_row, entity, history_lines, ver
 from shared.adapters.table_store.table import Table, Write, etag_of
 from shared.application.ports import ActiveRelease, Change, HistoryLine, ReleaseRow, Versioned
 from shared.domain.errors import ConflictError
-from shared.domain.model import Circuit, CircuitPhase, CircuitRun, Gate, GateName, Notice, Release, Round
+from shared.domain.model import LONG_AGO, Circuit, CircuitPhase, CircuitRun, Gate, GateName, Notice, Release, Round
 from shared.domain.rows import RELEASE_KEY, gate_key, run_key
 
 ACTIVE = "active"
@@ -42,7 +42,7 @@ class TableReleaseStore:
 
     def _list_as_active(self, release: Release) -> None:
         try:
-            self._active.write(Write(columns=_active_entity(release), etag=None))
+            self._active.write(Write(columns=_active_entity(release, release.created_at), etag=None))
         except ConflictError:
             found = self._active.get(ACTIVE, key(release.release_id))
             if found is not None and decode(ActiveRelease, found).manifest_sha256 != release.manifest_sha256:
@@ -71,15 +71,18 @@ class TableReleaseStore:
             except ConflictError:
                 return
 
-    def finish(self, release: Release) -> None:
+    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
         found = self._active.get(ACTIVE, key(release.release_id))
-        if found is not None and decode(ActiveRelease, found).gen <= release.gen:
+        if found is None:
+            return
+        listed = decode(ActiveRelease, found)
+        if listed.gen <= release.gen or listed.listed_at < given_up_before:
             self._active.delete(found)
 
-    def reactivate(self, release: Release) -> None:
+    def reactivate(self, release: Release, at: datetime) -> None:
         found = self._active.get(ACTIVE, key(release.release_id))
         etag = None if found is None else etag_of(found)
-        self._active.write(Write(columns=_active_entity(release), etag=etag))
+        self._active.write(Write(columns=_active_entity(release, at), etag=etag))
 
     # ------------------------------------------------------------------------------------------- one row
 
@@ -177,7 +180,7 @@ class TableReleaseStore:
         return [one.row for one in stored if one is not None], page[-1]["RowKey"] if more else ""
 
 
-def _active_entity(release: Release) -> dict[str, object]:
+def _active_entity(release: Release, at: datetime) -> dict[str, object]:
     row = ActiveRelease(
         release_id=release.release_id,
         gen=release.gen,
@@ -185,6 +188,7 @@ def _active_entity(release: Release) -> dict[str, object]:
         artifact_path=release.artifact_path,
         manifest_blob=release.manifest_blob,
         manifest_sha256=release.manifest_sha256,
+        listed_at=at,
     )
     return {"PartitionKey": ACTIVE, "RowKey": key(release.release_id), **encode(row)}
 

@@ -7,20 +7,21 @@ from shared.application.endpoints import (
     MovedOn,
     Wanted,
     converge,
+    hand_over,
     raise_fence,
     want_in_test,
     want_live,
 )
 from shared.application.live import live_evidence, read_live
-from shared.application.locks import LockLost
+from shared.application.locks import LockLost, marks
 from shared.application.ports import Ports
+from shared.application.side_by_side import side_by_side
 from shared.application.work import Work
 from shared.domain.errors import IllegalTransition, PermanentError
 from shared.domain.events import (
     ActivationSkipped,
     CircuitActivated,
     CircuitEvent,
-    CircuitSuperseded,
     StillRunning,
     TestDefaultSet,
 )
@@ -50,7 +51,9 @@ def _in_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     live = read_live(run, ports, ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
     fresh = live.name != run.live_deployment
     models = ports.models.dev_models(run.model_name) if fresh else ()
-    evidence = {"live": live_evidence(run, ports, live, models)} if fresh else {}
+    evidence: dict[str, object] = {"live": live_evidence(run, ports, live, models)} if fresh else {}
+    evidence["side_by_side"] = side_by_side(run, ports, live)
+    evidence |= marks(ports, run.circuit, run.evidence)
     return TestDefaultSet(at=ports.clock.now(), why=why, live_deployment=live.name, evidence=evidence)
 
 
@@ -58,8 +61,8 @@ def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     if not work.run.previous_deployment and (early := _not_yet(work, ports)):
         return early
     match want_live(work, ports):
-        case LockLost(owner=owner):
-            return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
+        case LockLost() as lost:
+            return hand_over(Environment.PRODUCTION, work.run, lost, ports)
         case MovedOn():
             return StillRunning()
         case Wanted(lock=lock):

@@ -10,6 +10,7 @@ from shared.application.locks import (
     LockTaken,
     LockWaits,
     activation_by,
+    drift_told,
     import_default,
     take_lock,
     was_set_by_older_release,
@@ -170,11 +171,11 @@ def _spec(work: Work, ports: Ports, environment: Environment, endpoint: Endpoint
 def _lock(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     changed = _change_since_approval(work.run, ports)
     if changed:
-        return _refused(work, ports, changed)
+        return _refused(ports, changed)
     return settle(ports.clock, lambda: _lock_and_freeze(work, ports))
 
 
-def _refused(work: Work, ports: Ports, changed: str) -> StepFailed:
+def _refused(ports: Ports, changed: str) -> StepFailed:
     return failed(ports, f"changed since approval: {changed}; production was not touched, start a new release")
 
 
@@ -219,8 +220,12 @@ def _freeze(work: Work, ports: Ports, taken: LockTaken) -> CircuitEvent | StillR
     if default not in {run.live_deployment, run.deployment}:
         was = f"{run.live_deployment or '(none)'} was live at approval, now {default or '(none)'} is"
         if not was_set_by_older_release(ledger, default, work.release.seq):
-            return _refused(work, ports, was)
+            return _refused(ports, was)
         warnings = (f"{was}: release {ledger[0].release_id} has gone live meanwhile",)
+    if default != run.deployment and (drifted := drift_told(taken.lock.row, endpoint)):
+        circuit = f"{run.circuit.plant_id}/{run.circuit.circuit_id}"
+        decide = f"POST /api/circuits/{circuit}/drift/accept or /drift/repair, then retry the release"
+        return failed(ports, f"{drifted}: it was changed outside this app; {decide}")
     if default and not settled and not ledger and default != run.deployment:
         import_default(ports, taken, default)
     previous = _before_ours(run, ledger) if default == run.deployment else default

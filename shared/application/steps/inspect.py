@@ -8,18 +8,19 @@ from functools import partial
 
 from shared.application.diagnosis import failed
 from shared.application.live import Live, live_evidence, metrics_of, read_live
+from shared.application.locks import marks
 from shared.application.ports import Endpoint, ModelVersion, Ports, ProvisioningState
+from shared.application.quotas import region_rooms
 from shared.application.work import Work
 from shared.domain.choice import Candidate, Wish, choose
 from shared.domain.errors import ConfigurationError, PermanentError
 from shared.domain.events import ModelChosen, StepFailed
 from shared.domain.model import CircuitRun, Environment
-from shared.domain.naming import data_asset_name, endpoint_tags, name_problem, test_data_path, timestamp
+from shared.domain.naming import TEST_INPUT, data_asset_name, endpoint_tags, name_problem, test_data_path, timestamp
+from shared.domain.signature import input_columns
+from shared.domain.smoke_input import MOST_INPUT_BYTES, judge_input
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-TEST_INPUT = "test_input.csv"
-DEPLOYMENTS_PER_ENDPOINT = 20
-"""D4: the service's documented limit; a release needs one more than there are."""
 TEMPLATE_SETTINGS = {Environment.TEST: "TEST_ENDPOINT_TEMPLATE", Environment.PRODUCTION: "PROD_ENDPOINT_TEMPLATE"}
 
 
@@ -30,9 +31,11 @@ def inspect(work: Work, ports: Ports) -> ModelChosen | StepFailed:
         partial(_cutoff_date, seen),
         partial(_model, seen),
         partial(_test_data, seen),
+        partial(_test_input, seen),
         partial(_place, seen, Environment.TEST),
         partial(_place, seen, Environment.PRODUCTION),
         partial(_region_collision, seen),
+        partial(_region_room, seen),
         partial(_live, seen),
     ):
         seen.look(check)
@@ -170,6 +173,18 @@ def _test_data(seen: _Inspection) -> None:
         seen.findings.append(f"test data: {path} must hold {TEST_INPUT} alone, not also {', '.join(others)}")
 
 
+def _test_input(seen: _Inspection) -> None:
+    """R32: small, and with the columns that the chosen model was trained on."""
+    path = f"{test_data_path(seen.run.circuit)}{TEST_INPUT}"
+    found = seen.ports.models.test_file(path, limit=MOST_INPUT_BYTES)
+    if found is None:
+        return
+    mlmodel = seen.ports.models.dev_signature(seen.run.model_name, seen.chosen.version) if seen.chosen else None
+    verdict = judge_input(*found, input_columns(mlmodel) if mlmodel else None)
+    seen.findings += [f"test data: {path} {problem}" for problem in verdict.problems]
+    seen.evidence["test_input"] = verdict.as_json()
+
+
 def _place(seen: _Inspection, environment: Environment) -> None:
     """D1, D4, R59: names, compute, endpoint and room on it."""
     run, models = seen.run, seen.ports.models
@@ -179,8 +194,9 @@ def _place(seen: _Inspection, environment: Environment) -> None:
     if not models.compute_exists(environment):
         seen.findings.append(f"{environment}: the compute cluster that COMPUTE_NAME names does not exist")
     endpoint = None if illegal else models.endpoint(environment, name)
-    have = models.deployment_count(environment, name) if endpoint else 0
-    seen.evidence["quota"] = {**_quota(seen), environment.value: {"need": 1, "have": have}}
+    have = len(models.deployment_names(environment, name)) if endpoint else 0
+    limit = seen.work.release.policy.deployments_per_endpoint
+    seen.evidence["quota"] = {**_quota(seen), environment.value: {"need": 1, "have": have, "limit": limit}}
     if environment is Environment.PRODUCTION:
         seen.evidence["adopted"] = False
     if endpoint is None:
@@ -219,12 +235,12 @@ def _adopt(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> N
 
 
 def _room(seen: _Inspection, environment: Environment, endpoint: Endpoint, have: int) -> None:
-    run = seen.run
+    run, limit = seen.run, seen.work.release.policy.deployments_per_endpoint
     deployment = seen.ports.models.deployment(environment, endpoint.name, run.deployment)
-    if deployment is None and have >= DEPLOYMENTS_PER_ENDPOINT:
+    if deployment is None and have >= limit:
         seen.findings.append(
             f"{environment}: endpoint {endpoint.name} has no room: need 1 deployment, have {have} of at most "
-            f"{DEPLOYMENTS_PER_ENDPOINT}, missing {have + 1 - DEPLOYMENTS_PER_ENDPOINT}; delete old ones"
+            f"{limit}, missing {have + 1 - limit}; delete old ones"
         )
     elif deployment and deployment.tags.get("release_id") != run.release_id:
         owner = deployment.tags.get("release_id") or "nobody we know"
@@ -246,12 +262,27 @@ def _region_collision(seen: _Inspection) -> None:
         )
 
 
+def _region_room(seen: _Inspection) -> None:
+    """D4: what the whole release needs in its regions; each of its circuits would run into the limit."""
+    quota: dict[str, object] = {}
+    findings: dict[str, None] = {}
+    for environment, rooms in region_rooms(seen.work, seen.ports).items():
+        quota[f"{environment}_region"] = {room.what: room.as_json() for room in rooms}
+        findings |= dict.fromkeys(str(room) for room in rooms if room.missing)
+    seen.evidence["quota"] = {**_quota(seen), **quota}
+    seen.findings += findings
+
+
 def _live(seen: _Inspection) -> None:
     """What an approver compares with; a release never goes back in time by accident."""
     seen.live = read_live(seen.run, seen.ports, seen.endpoints.get(Environment.PRODUCTION))
+    seen.evidence |= marks(seen.ports, seen.run.circuit, {})
     seen.evidence["live"] = live_evidence(seen.run, seen.ports, seen.live, seen.dev_models)
     cutoff, live_cutoff = seen.run.cutoff_date, seen.live.cutoff_date
-    if _is_iso_date(live_cutoff) and _is_iso_date(cutoff) and cutoff < live_cutoff:
+    if seen.run.allow_older_cutoff or not (_is_iso_date(live_cutoff) and _is_iso_date(cutoff)):
+        return
+    if cutoff < live_cutoff:
         seen.findings.append(
-            f"cutoff_date {cutoff} is older than {live_cutoff}, which is live ({seen.live.name}); to go back, roll back"
+            f"cutoff_date {cutoff} is older than {live_cutoff}, which is live ({seen.live.name}); to go back, roll back, "
+            'or say "allow_older_cutoff": true in the artifact'
         )

@@ -1,5 +1,7 @@
 """Step: make the frozen previous deployment production's default again, by want and converge (D11)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.application.diagnosis import failed
@@ -10,19 +12,23 @@ from shared.application.endpoints import (
     NeverSwitched,
     Wanted,
     converge,
+    hand_over,
     want_previous,
     want_rolled_back,
 )
-from shared.application.locks import LockLost
+from shared.application.live import is_other_circuits
+from shared.application.locks import IMPORTED, LockLost
 from shared.application.ports import Ports, ProvisioningState
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
-from shared.domain.events import CircuitEvent, CircuitRestored, CircuitSuperseded, StepFailed, StillRunning
+from shared.domain.events import CircuitEvent, CircuitRestored, StepFailed, StillRunning
 from shared.domain.model import Environment, ProcessKind
 
 ROLLBACK_LOOKS = (timedelta(seconds=10), timedelta(seconds=12), timedelta(seconds=5))
 """When to look at a switch under way. Two looks see the end of one that takes 20 s: with the look at the target, the
 endpoint and the switch itself that is five calls per circuit."""
+TARGET = "target"
+"""Evidence: the deployment to go back to, as it was looked at before anything was changed."""
 
 
 def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
@@ -30,8 +36,8 @@ def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     if work.release.kind is ProcessKind.ROLLBACK:
         return _roll_back(work, ports)
     match want_previous(work, ports):
-        case LockLost(owner=owner):
-            return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
+        case LockLost() as lost:
+            return hand_over(Environment.PRODUCTION, work.run, lost, ports)
         case NeverSwitched():
             return CircuitRestored(at=ports.clock.now(), why="was never switched")
         case MovedOn():
@@ -68,32 +74,48 @@ def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
 
 def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """R42: the target is looked at first, then the endpoint is taken over, switched, and re-read."""
-    run = work.run
-    if run.poll_n == 0 and (problem := _target_problem(work, ports)):
-        return StepFailed(at=ports.clock.now(), error=f"{problem}; nothing was changed")
+    seen = _Target() if TARGET in work.run.evidence else _look_at_target(work, ports)
+    if seen.problem:
+        return StepFailed(at=ports.clock.now(), error=f"{seen.problem}; nothing was changed")
     match want_rolled_back(work, ports):
-        case LockLost(owner=owner):
-            return CircuitSuperseded(at=ports.clock.now(), why=f"{owner} has taken the endpoint over")
+        case LockLost() as lost:
+            return hand_over(work.release.environment, work.run, lost, ports)
         case MovedOn():
             return StillRunning()
         case Wanted(lock=lock):
-            return _to_target(work, ports, lock.fence)
+            return _to_target(work, ports, {"fence": lock.fence, **seen.facts})
 
 
-def _target_problem(work: Work, ports: Ports) -> str:
-    """Does the target exist, and can it serve? It stands on the circuit's own endpoint, so it is the circuit's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What a look at the deployment to go back to has shown."""
+
+    problem: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+def _look_at_target(work: Work, ports: Ports) -> _Target:
+    """Does it exist, can it serve, is it this circuit's?"""
     run = work.run
     target = ports.models.deployment(work.release.environment, run.endpoint, run.previous_deployment)
     if target is None:
-        return f"{run.previous_deployment} does not exist on {run.endpoint}"
+        return _Target(problem=f"{run.previous_deployment} does not exist on {run.endpoint}")
     if target.state is not ProvisioningState.SUCCEEDED:
-        return f"{run.previous_deployment} on {run.endpoint} is {target.state}, it can't serve"
-    return ""
+        return _Target(problem=f"{run.previous_deployment} on {run.endpoint} is {target.state}, it can't serve")
+    if is_other_circuits(target, run.model_name) and not _was_imported(work, ports):
+        return _Target(problem=f"{run.previous_deployment} runs {target.model_id}, which is not {run.model_name}")
+    told = {"deployment": target.name, "state": target.state, "model": target.model_id}
+    return _Target(facts={"evidence": {TARGET: told}})
 
 
-def _to_target(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRunning:
+def _was_imported(work: Work, ports: Ports) -> bool:
+    """R59: what was live before us may run a model of any name."""
+    ledger = ports.endpoints.ledger(work.release.environment, work.run.circuit)
+    return any((row.deployment, row.release_id) == (work.run.previous_deployment, IMPORTED) for row in ledger)
+
+
+def _to_target(work: Work, ports: Ports, facts: Mapping[str, object]) -> CircuitEvent | StillRunning:
     run, now = work.run, ports.clock.now()
-    facts = {"fence": fence}
     try:
         reached = converge(work.release.environment, run.circuit, run.endpoint, ports)
     except PermanentError as error:

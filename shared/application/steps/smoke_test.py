@@ -2,19 +2,33 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.application.diagnosis import diagnose_timeout, failed
 from shared.application.ports import TERMINAL_JOB_STATUSES, Job, JobOutput, LogLine, Ports
+from shared.application.side_by_side import keep_predictions
 from shared.application.work import Work
+from shared.domain.comparison import Comparison, compare
 from shared.domain.errors import PermanentError
 from shared.domain.events import CircuitEvent, SmokeTestPassed, StepErrored, StepFailed, StillRunning
 from shared.domain.model import CircuitRun
-from shared.domain.naming import smoke_job_name
-from shared.domain.smoke_verdict import JobVerdict, OutputVerdict, judge_job, judge_output, quoted
+from shared.domain.naming import expected_data_path, smoke_job_name
+from shared.domain.policy import Policy
+from shared.domain.predictions import Table, read_predictions
+from shared.domain.smoke_verdict import (
+    JobVerdict,
+    OutputVerdict,
+    expected_columns,
+    judge_job,
+    judge_output,
+    quoted,
+)
 
 AT_ONCE = timedelta(milliseconds=1)
+EXPECTED_OUTPUT, EXPECTED_COLUMNS = "expected_output.csv", "expected_columns.json"
+MOST_EXPECTED_BYTES = 1024 * 1024
+MOST_ALLOWED_TOLD = 20
 CLOCKS_DIFFER_BY = timedelta(seconds=10)
 """At most, between ours and the service's."""
 
@@ -115,24 +129,59 @@ def _timed_out(work: Work, ports: Ports, job: Job) -> StepFailed:
 
 
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:
-    errors = quoted([_quote(line) for line in _output(ports, job).error_lines])
+    errors = quoted(_quotes(_output(ports, job), work.release.policy).errors)
     said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *errors))
-    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate"), job)
+    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate", _next(job)), job)
 
 
 def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFailed:
     run = work.run
     output = ports.models.job_output(job.name)
+    quotes = _quotes(output, work.release.policy)
+    known = _known_output(run, ports)
+    expected = expected_columns(
+        mlmodel=ports.models.model_signature(run.model_name, run.model_version),
+        listed=_test_file(ports, f"{expected_data_path(run.circuit)}{EXPECTED_COLUMNS}"),
+        output=known,
+    )
     verdict = judge_output(
-        error_lines=[_quote(line) for line in output.error_lines],
+        error_lines=quotes.errors,
         predictions=output.predictions,
         predictions_size=output.predictions_size,
-        mlmodel=ports.models.model_signature(run.model_name, run.model_version),
+        expected=expected.columns,
     )
+    evidence = _evidence(job, verdict, quotes) | {"schema": verdict.schema.as_json() | {"source": expected.source}}
     if verdict.failures:
         said = f"smoke test failed: {'; '.join(verdict.failures)}; investigate job {job.name}"
-        return _with_facts(failed(ports, said), job, verdict)
-    return SmokeTestPassed(at=ports.clock.now(), warnings=verdict.warnings, evidence=_evidence(job, verdict))
+        return _with_facts(failed(ports, said, _next(job)), job, evidence, verdict.warnings)
+    compared = compare(verdict.table, known) if known else None
+    kept = keep_predictions(run, ports, output.predictions, output.predictions_size)
+    return SmokeTestPassed(
+        at=ports.clock.now(),
+        warnings=(*verdict.warnings, *_unexpected(compared)),
+        evidence=evidence
+        | {"smoke": {**_facts(job, verdict, quotes), **kept}, "expected": compared.as_json() if compared else None},
+    )
+
+
+def _known_output(run: CircuitRun, ports: Ports) -> Table | None:
+    """R32: what this input should give, where somebody has left it."""
+    content = _test_file(ports, f"{expected_data_path(run.circuit)}{EXPECTED_OUTPUT}")
+    table = read_predictions(content) if content else None
+    return table if table and table.rows else None
+
+
+def _test_file(ports: Ports, path: str) -> bytes | None:
+    found = ports.models.test_file(path, limit=MOST_EXPECTED_BYTES)
+    return found[0] if found else None
+
+
+def _unexpected(compared: Comparison | None) -> tuple[str, ...]:
+    return () if compared is None or compared.is_equal else (f"expected output: {compared}",)
+
+
+def _next(job: Job) -> tuple[str, ...]:
+    return (f"next: open job {job.name} in the Test workspace ({job.studio_url}), remove the cause, then retry",)
 
 
 def _output(ports: Ports, job: Job) -> JobOutput:
@@ -143,18 +192,43 @@ def _output(ports: Ports, job: Job) -> JobOutput:
         return JobOutput(error_lines=(), predictions=None, predictions_size=0)
 
 
-def _quote(line: LogLine) -> str:
-    return f"{line.file}:{line.line}: {line.text}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quotes:
+    """Log lines as people read them; a line that stands in several files is told once."""
+
+    errors: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    """D9: with the reason."""
 
 
-def _with_facts(event: StepFailed, job: Job, verdict: OutputVerdict | None = None) -> StepFailed:
-    warnings = verdict.warnings if verdict else ()
-    return replace(event, warnings=warnings, evidence={**event.evidence, **_evidence(job, verdict)})
+def _quotes(output: JobOutput, policy: Policy) -> _Quotes:
+    lines: dict[str, LogLine] = {}
+    for line in output.error_lines:
+        lines.setdefault(line.text, line)
+    errors, allowed = list[str](), list[str]()
+    for line in lines.values():
+        quote = f"{line.file}:{line.line}: {line.text}"
+        let_pass = next((entry for entry in policy.allowed_log_lines if entry.text in line.text), None)
+        if let_pass:
+            allowed.append(f"{quote} (allowed: {let_pass.reason})")
+        else:
+            errors.append(quote)
+    return _Quotes(errors=tuple(errors), allowed=tuple(allowed[:MOST_ALLOWED_TOLD]))
 
 
-def _evidence(job: Job, verdict: OutputVerdict | None) -> Mapping[str, object]:
-    """D8: queued and running time apart. No log line is ever let pass, so the list of allowed ones is empty (D9)."""
-    smoke: dict[str, object] = {
+def _with_facts(
+    event: StepFailed, job: Job, evidence: Mapping[str, object] | None = None, warnings: tuple[str, ...] = ()
+) -> StepFailed:
+    return replace(event, warnings=warnings, evidence={**event.evidence, **(evidence or _evidence(job))})
+
+
+def _evidence(job: Job, verdict: OutputVerdict | None = None, quotes: _Quotes | None = None) -> dict[str, object]:
+    return {"smoke": _facts(job, verdict, quotes)}
+
+
+def _facts(job: Job, verdict: OutputVerdict | None = None, quotes: _Quotes | None = None) -> dict[str, object]:
+    """D8: queued and running time apart; D9: what was let pass, and why."""
+    return {
         "job_name": job.name,
         "studio_url": job.studio_url,
         "status": job.status,
@@ -162,9 +236,8 @@ def _evidence(job: Job, verdict: OutputVerdict | None) -> Mapping[str, object]:
         "queued_seconds": _seconds(job.created_at, job.started_at),
         "running_seconds": _seconds(job.started_at, job.ended_at),
         "rows": verdict.rows if verdict else None,
-        "allowed_log_lines": [],
+        "allowed_log_lines": list(quotes.allowed) if quotes else [],
     }
-    return {"smoke": smoke, "schema": verdict.schema.as_json()} if verdict else {"smoke": smoke}
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import pytest
 import requests
 from azure.ai.ml import Input, MLClient
 from azure.ai.ml.entities import (
@@ -32,22 +33,39 @@ TENANT = DEFAULTS["tenant_id"]
 IDENTITIES = {one["name"]: one for one in DEFAULTS["identities"]}
 SCOPES = {one["name"]: one for one in (*DEFAULTS["workspaces"], *DEFAULTS["registries"])}
 PATIENCE_SECONDS = 60
-A_WHILE, FOR_EVER = 2.5, 3600.0  # long enough to be seen under way, and never ended within a test
+ELSEWHERE = {
+    "name": "mlw-elsewhere",
+    "resource_group": "rg-elsewhere",
+    "subscription_id": "00000000-0000-0000-0000-000000000002",
+    "region": "westeurope",
+    "storage_account": SCOPES["mlw-prod"]["storage_account"],
+    "storage_key": SCOPES["mlw-prod"]["storage_key"],
+    "computes": [{"name": "batch-cluster"}],
+}
+"""A workspace in another subscription, in the region of Production and Dev."""
+SCOPES["mlw-elsewhere"] = ELSEWHERE
+POLL_SECONDS = 0.1
+A_WHILE, FOR_EVER = 1.5, 3600.0  # long enough to be seen under way, and never ended within a test
 SHORT = {
-    "endpoint_create": 0.4,
-    "endpoint_update": 0.3,
-    "endpoint_delete": 0.2,
-    "deployment_create": 0.4,
-    "deployment_update": 0.2,
-    "deployment_delete": 0.2,
-    "registry_create": 0.4,
+    "endpoint_create": 0.1,
+    "endpoint_update": 0.1,
+    "endpoint_delete": 0.1,
+    "deployment_create": 0.1,
+    "deployment_update": 0.1,
+    "deployment_delete": 0.1,
+    "registry_create": 0.0,
     "registry_import": 0.5,
-    "job_prepare": 0.1,
-    "job_finalize": 0.1,
-    "job_cancel": 0.1,
-    "cluster_scale_up": 0.6,
+    "job_prepare": 0.05,
+    "job_finalize": 0.05,
+    "job_cancel": 0.05,
+    "cluster_scale_up": 0.1,
     "cluster_idle": 600.0,
 }
+
+SDK_DOWNLOADS = pytest.mark.filterwarnings(
+    "ignore:(The use of a 'BlobProperties' instance|content_as_bytes is deprecated):DeprecationWarning"
+)
+"""How azure-ai-ml's own `download` calls azure-storage-blob."""
 
 
 def eventually[T](look: Callable[[], T | None], what: str = "it") -> T:
@@ -64,7 +82,8 @@ def eventually[T](look: Callable[[], T | None], what: str = "it") -> T:
 def running_azurite(directory: Path) -> Iterator[int]:
     """Blob storage with the accounts of all workspaces and registries; yields its port."""
     (port,) = free_ports(1)
-    accounts = ";".join(f"{one['storage_account']}:{one['storage_key']}" for one in SCOPES.values())
+    keys = {one["storage_account"]: one["storage_key"] for one in SCOPES.values()}
+    accounts = ";".join(f"{account}:{key}" for account, key in keys.items())
     flags = ["--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence", "--silent"]
     command = [str(ROOT / "node_modules/.bin/azurite-blob"), "--blobPort", str(port), *flags]
     environment = {"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": accounts}
@@ -91,7 +110,9 @@ class StandIn:
     def start(self) -> None:
         self.data.mkdir(exist_ok=True)
         settings = self.data / "settings.json"
-        settings.write_text(json.dumps({"durations": dict(self.durations)}))
+        rights = [{"name": "app", "rights": {"mlw-elsewhere": "write"}}]
+        changes = {"durations": dict(self.durations), "workspaces": [ELSEWHERE], "identities": rights}
+        settings.write_text(json.dumps(changes))
         ports = {"--proxy-port": self.proxy_port, "--admin-port": self.admin_port, "--blob-port": self.blob_port}
         flags = [str(part) for pair in ports.items() for part in pair]
         command = [
@@ -180,20 +201,22 @@ def credential(identity: str = "app") -> ClientSecretCredential:
 def workspace(name: str, identity: str = "app") -> MLClient:
     """The real client of a workspace; made once, as tests use it from one thread."""
     group = SCOPES[name]["resource_group"]
-    return MLClient(credential(identity), SUBSCRIPTION, group, name, polling_interval=0.2, retry_total=0)
+    subscription = SCOPES[name]["subscription_id"]
+    return MLClient(credential(identity), subscription, group, name, polling_interval=POLL_SECONDS, retry_total=0)
 
 
 @cache
 def registry(identity: str = "app") -> MLClient:
     """The real client of the registry."""
-    return MLClient(credential(identity), registry_name="mlr-shared", polling_interval=0.2, retry_total=0)
+    return MLClient(credential(identity), registry_name="mlr-shared", polling_interval=POLL_SECONDS, retry_total=0)
 
 
 def arm(method: str, scope: str, path: str, body: Any = None, token: str | None = None) -> requests.Response:
     """A request to the resource manager past the SDK, for what the SDK would not send."""
     token = token or credential().get_token("https://management.azure.com/.default").token
     known = SCOPES[scope]
-    base = f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/resourceGroups/{known['resource_group']}"
+    group = f"/subscriptions/{known['subscription_id']}/resourceGroups/{known['resource_group']}"
+    base = f"https://management.azure.com{group}"
     url = f"{base}/providers/Microsoft.MachineLearningServices/workspaces/{scope}{path}?api-version=2024-01-01-preview"
     return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 

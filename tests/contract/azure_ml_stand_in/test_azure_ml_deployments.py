@@ -24,6 +24,12 @@ def endpoint(stand_in: StandIn, unique: str) -> str:
     return str(endpoint_in("mlw-test", f"be-{unique}").name)
 
 
+@pytest.fixture(scope="module")
+def bare_endpoint(stand_in: StandIn) -> str:
+    """One more, for all whose deployments are refused."""
+    return str(endpoint_in("mlw-test", "be-bare").name)
+
+
 def _refusal(deployment: object) -> HttpResponseError:
     with pytest.raises(HttpResponseError) as refusal:
         workspace("mlw-test").batch_deployments.begin_create_or_update(deployment)
@@ -56,22 +62,24 @@ def _ready(endpoint: str, name: str) -> ModelBatchDeployment:
 
 
 @pytest.mark.parametrize("name", ["deployment-20251210.1", "ab", "1st", "d--x", "d" * 33])
-def test_illegal_deployment_names_are_refused(stand_in: StandIn, endpoint: str, registered: str, name: str) -> None:
+def test_illegal_deployment_names_are_refused(
+    stand_in: StandIn, bare_endpoint: str, registered: str, name: str
+) -> None:
     """The SDK does not look; the service does. The dot of a release id is the common case."""
-    refusal = _refusal(a_deployment(endpoint, name, registered))
+    refusal = _refusal(a_deployment(bare_endpoint, name, registered))
     assert (refusal.status_code, refusal.error.code) == (400, "UserError")
     assert "3 to 32 characters" in refusal.message
 
 
-def test_an_unknown_model_is_refused(stand_in: StandIn, endpoint: str) -> None:
+def test_an_unknown_model_is_refused(stand_in: StandIn, bare_endpoint: str) -> None:
     """A deployment needs a model that exists in that version."""
     missing = "azureml://registries/mlr-shared/models/nobody/versions/1"
-    assert "does not exist" in _refusal(a_deployment(endpoint, "deployment-1", missing)).message
+    assert "does not exist" in _refusal(a_deployment(bare_endpoint, "deployment-1", missing)).message
 
 
-def test_an_unknown_compute_is_refused(stand_in: StandIn, endpoint: str, registered: str) -> None:
+def test_an_unknown_compute_is_refused(stand_in: StandIn, bare_endpoint: str, registered: str) -> None:
     """The client sends any name; the service knows its clusters."""
-    asked = a_deployment(endpoint, "deployment-1", registered)
+    asked = a_deployment(bare_endpoint, "deployment-1", registered)
     asked.compute = "no-such-cluster"
     assert "no-such-cluster" in _refusal(asked).message
 

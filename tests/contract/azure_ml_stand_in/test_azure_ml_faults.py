@@ -6,7 +6,7 @@ import pytest
 import requests
 from azure.ai.ml.entities import BatchEndpoint
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
-from azure_ml_estate import StandIn, datastore, endpoint_in, workspace
+from azure_ml_estate import StandIn, arm, datastore, endpoint_in, settled_endpoint, workspace
 
 GET_WORKSPACE = {"operation": "endpoints.list"}
 
@@ -22,6 +22,42 @@ def test_a_status_fault_strikes_as_often_as_it_says(stand_in: StandIn) -> None:
             _look()
         _look()
     assert (refusal.value.status_code, refusal.value.response.headers["Retry-After"]) == (429, "7")
+
+
+ROUTES = {
+    "workspaces.get": ("mlw-test", ""),
+    "computes.get": ("mlw-prod", "/computes/batch-cluster"),
+    "datastores.get": ("mlw-test", "/datastores/workspaceblobstore"),
+    "models.versions": ("mlw-dev", "/models/any-model/versions"),
+    "endpoints.list": ("mlw-test", "/batchEndpoints"),
+    "jobs.list": ("mlw-test", "/jobs"),
+}
+
+
+@pytest.mark.parametrize("operation", ROUTES)
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_fault_strikes_one_route_and_counts(stand_in: StandIn, operation: str, status: int) -> None:
+    """Twice if it says two; other routes never see it."""
+    others = next(place for name, place in ROUTES.items() if name != operation)
+    match = {"operation": operation, "path_regex": f"/workspaces/{ROUTES[operation][0]}"}
+    with stand_in.fault(match=match, action="status", status=status, retry_after=3, count=2):
+        elsewhere = arm("GET", *others).status_code
+        seen = [arm("GET", *ROUTES[operation]) for _ in range(3)]
+    assert elsewhere == 200
+    assert [reply.status_code for reply in seen] == [status, status, 200]
+    assert [reply.headers.get("Retry-After") for reply in seen] == ["3", "3", None]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_creations_get_stuck_as_often_as_the_fault_says(stand_in: StandIn, unique: str, count: int) -> None:
+    """The first ones stay in Creating for ever, the next one succeeds; the stuck ones are no longer usable."""
+    names = [f"be-{unique}-{number}" for number in range(count + 1)]
+    with stand_in.fault(match={"operation": "endpoints.put"}, action="stick", count=count):
+        for name in names:
+            workspace("mlw-test").batch_endpoints.begin_create_or_update(BatchEndpoint(name=name))
+    assert settled_endpoint("mlw-test", names[-1]).provisioning_state == "Succeeded"
+    states = {workspace("mlw-test").batch_endpoints.get(name).provisioning_state for name in names[:-1]}
+    assert states == {"Creating"}
 
 
 def test_a_dropped_connection_is_one(stand_in: StandIn) -> None:

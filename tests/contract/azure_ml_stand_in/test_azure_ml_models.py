@@ -6,8 +6,10 @@ import pytest
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure_ml_estate import StandIn, workspace
+from azure_ml_estate import SDK_DOWNLOADS, StandIn, workspace
 from sample_folders import python_model
+
+pytestmark = SDK_DOWNLOADS
 
 
 def _model(name: str, version: str, folder: Path, **tags: str) -> Model:

@@ -9,7 +9,9 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure_ml_estate import PATIENCE_SECONDS, SCOPES, SUBSCRIPTION, StandIn, credential, registry
+from azure_ml_estate import PATIENCE_SECONDS, SCOPES, SDK_DOWNLOADS, SUBSCRIPTION, StandIn, credential, registry
+
+pytestmark = SDK_DOWNLOADS
 
 BASE = (
     f"https://cert-westeurope.experiments.azureml.net/mferp/managementfrontend/subscriptions/{SUBSCRIPTION}"
@@ -30,7 +32,9 @@ def _send(method: str, path: str, body: object) -> requests.Response:
 
 def test_a_model_is_created_listed_and_found(stand_in: StandIn, sklearn_folder: Path, unique: str) -> None:
     """Create waits inside until the version can be read."""
-    made = registry().models.create_or_update(_model(unique, "20251210-1", sklearn_folder, release_id="20251210.1"))
+    asked = _model(unique, "20251210-1", sklearn_folder, release_id="20251210.1")
+    with stand_in.settings(durations={"registry_create": 0.3}):
+        made = registry().models.create_or_update(asked)
     assert made.id == f"azureml://registries/mlr-shared/models/{unique}/versions/20251210-1"
     assert [(one.version, one.tags) for one in registry().models.list(name=unique)] == [
         ("20251210-1", {"release_id": "20251210.1"})

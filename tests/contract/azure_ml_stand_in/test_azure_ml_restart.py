@@ -7,7 +7,16 @@ import requests
 from azure.ai.ml import MLClient
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import BatchEndpoint, Model
-from azure_ml_estate import SHORT, SUBSCRIPTION, StandIn, a_deployment, credential, eventually, folder_input
+from azure_ml_estate import (
+    POLL_SECONDS,
+    SHORT,
+    SUBSCRIPTION,
+    StandIn,
+    a_deployment,
+    credential,
+    eventually,
+    folder_input,
+)
 from sample_folders import python_model
 
 
@@ -25,8 +34,8 @@ def test_everything_is_still_there_after_a_restart(own_stand_in: StandIn, tmp_pa
     """Endpoint, deployment and journal are kept, the old token is good, and the job that waited is run."""
     bundle = own_stand_in.data / "ca-bundle.pem"
     trusted = bundle.read_bytes()
-    registry = MLClient(credential(), registry_name="mlr-shared", polling_interval=0.2)
-    test = MLClient(credential(), SUBSCRIPTION, "rg-mlops-test", "mlw-test", polling_interval=0.2)
+    registry = MLClient(credential(), registry_name="mlr-shared", polling_interval=POLL_SECONDS)
+    test = MLClient(credential(), SUBSCRIPTION, "rg-mlops-test", "mlw-test", polling_interval=POLL_SECONDS)
     folder = python_model(tmp_path / "model", "return [1] * len(data)")
     asked = Model(name="survivor", version="1", path=folder, type=AssetTypes.MLFLOW_MODEL)
     model = registry.models.create_or_update(asked)

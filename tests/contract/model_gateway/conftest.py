@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from azure_ml_process import AzureMl, running_azure_ml
-from estates import Estate, FakeEstate, RealEstate
+from estates import Estate, FakeEstate, RealEstate, SomeCircuit
+from subjects import deployed
 
 
 @pytest.fixture(scope="package")
@@ -29,6 +30,21 @@ def estate(request: pytest.FixtureRequest) -> Estate:
         return FakeEstate()
     real: RealEstate = request.getfixturevalue("real_estate")
     return real
+
+
+@pytest.fixture(scope="package")
+def deployed_once(real_estate: RealEstate) -> SomeCircuit:
+    """On the real service a deployment takes seconds to be made: this one is for all who leave it as it is."""
+    return deployed(real_estate)
+
+
+@pytest.fixture
+def untouched(request: pytest.FixtureRequest, estate: Estate) -> SomeCircuit:
+    """A circuit with one deployment in Test and no default; whoever uses it changes neither."""
+    if isinstance(estate, FakeEstate):
+        return deployed(estate)
+    kept: SomeCircuit = request.getfixturevalue("deployed_once")
+    return kept
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from shared.adapters.azure_ml.gateway import AzureMlGateway
 from shared.application.ports import DeploymentSpec, Endpoint, Job, ModelGateway, ProvisioningState
 from shared.config import Settings
 from shared.domain.model import Circuit, Environment
+from shared.domain.naming import test_data_path as data_path
 from tests.support.fake_models import FakeModels
 
 PATIENCE_SECONDS = 60
@@ -102,7 +103,8 @@ class FakeEstate:
         self.gateway.add_dev_model(name, version, tags, files=files)
 
     def add_test_data(self, circuit: Circuit, files: Mapping[str, bytes]) -> None:
-        self.gateway.add_smoke_input(circuit, *files)
+        for name, content in files.items():
+            self.gateway.add_test_file(f"{data_path(circuit)}{name}", content)
 
 
 class RealEstate:

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from estates import (
     Estate,
+    SomeCircuit,
     ended_job,
     eventually,
     model_files,
@@ -151,29 +152,27 @@ def test_an_illegal_endpoint_name_is_refused(estate: Estate, name: str) -> None:
         estate.gateway.create_endpoint(TEST, name, {})
 
 
-def test_an_illegal_deployment_name_is_refused(estate: Estate) -> None:
+def test_an_illegal_deployment_name_is_refused(estate: Estate, untouched: SomeCircuit) -> None:
     """A dot in a deployment's name is what the source document has and the service refuses (D1)."""
-    subject = deployed(estate)
     with pytest.raises(PermanentError):
-        estate.gateway.create_deployment(TEST, a_spec(subject, name="deployment-20251210.2"))
+        estate.gateway.create_deployment(TEST, a_spec(untouched, name="deployment-20251210.2"))
 
 
-def test_a_new_deployment_leaves_the_default_alone(estate: Estate) -> None:
+def test_a_new_deployment_leaves_the_default_alone(estate: Estate, untouched: SomeCircuit) -> None:
     """It is ready and tagged, names its Registry model, and the endpoint still has no default (D5)."""
-    subject = deployed(estate)
-    found = estate.gateway.deployment(TEST, subject.endpoint, DEPLOYMENT)
+    found = estate.gateway.deployment(TEST, untouched.endpoint, DEPLOYMENT)
     assert found
-    assert dict(found.tags) == dict(a_spec(subject).tags)
-    assert found.model_id == f"azureml://registries/mlr-shared/models/{subject.model}/versions/{VERSION}"
-    assert settled_endpoint(estate, TEST, subject.endpoint).default == ""
-    assert estate.gateway.deployment_count(TEST, subject.endpoint) == 1
+    assert dict(found.tags) == dict(a_spec(untouched).tags)
+    assert found.model_id == f"azureml://registries/mlr-shared/models/{untouched.model}/versions/{VERSION}"
+    assert settled_endpoint(estate, TEST, untouched.endpoint).default == ""
+    assert list(estate.gateway.deployment_names(TEST, untouched.endpoint)) == [DEPLOYMENT]
 
 
 def test_an_unknown_deployment_is_none_and_an_unknown_endpoint_has_no_deployments(estate: Estate) -> None:
     """Absence is an answer."""
     subject = some_circuit()
     assert estate.gateway.deployment(TEST, subject.endpoint, DEPLOYMENT) is None
-    assert estate.gateway.deployment_count(TEST, subject.endpoint) == 0
+    assert list(estate.gateway.deployment_names(TEST, subject.endpoint)) == []
 
 
 def test_a_deployment_needs_an_endpoint(estate: Estate) -> None:
@@ -209,11 +208,10 @@ def test_a_write_while_another_operation_is_under_way_is_transient(estate: Estat
         estate.gateway.set_default(TEST, subject.endpoint, DEPLOYMENT)
 
 
-def test_an_unknown_deployment_cannot_become_the_default(estate: Estate) -> None:
+def test_an_unknown_deployment_cannot_become_the_default(estate: Estate, untouched: SomeCircuit) -> None:
     """The service knows its deployments."""
-    subject = deployed(estate)
     with pytest.raises(PermanentError):
-        estate.gateway.set_default(TEST, subject.endpoint, "deployment-unheard-of")
+        estate.gateway.set_default(TEST, untouched.endpoint, "deployment-unheard-of")
 
 
 def test_the_default_of_a_missing_endpoint_cannot_be_set(estate: Estate) -> None:
@@ -266,26 +264,24 @@ def test_a_smoke_job_runs_the_named_deployment_and_leaves_predictions(estate: Es
     assert [one.name for one in estate.gateway.smoke_jobs(endpoint=subject.endpoint, deployment=DEPLOYMENT)] == [name]
 
 
-def test_the_output_of_a_running_job_is_not_read(estate: Estate) -> None:
+def test_the_output_of_a_running_job_is_not_read(estate: Estate, untouched: SomeCircuit) -> None:
     """Half a log proves nothing."""
-    subject = deployed(estate)
-    estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    estate.add_test_data(untouched.circuit, {"test_input.csv": b"x\n1\n"})
     name = f"smoke-{uuid4().hex}"
     estate.gateway.start_smoke_job(
-        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+        endpoint=untouched.endpoint, deployment=DEPLOYMENT, circuit=untouched.circuit, job_name=name
     )
     with pytest.raises(PermanentError, match="not ended"):
         estate.gateway.job_output(name)
     ended_job(estate, name)
 
 
-def test_a_job_can_be_cancelled_and_cancelling_again_is_fine(estate: Estate) -> None:
+def test_a_job_can_be_cancelled_and_cancelling_again_is_fine(estate: Estate, untouched: SomeCircuit) -> None:
     """The job ends as Canceled; a second request, and one for a job that never was, do no harm."""
-    subject = deployed(estate)
-    estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    estate.add_test_data(untouched.circuit, {"test_input.csv": b"x\n1\n"})
     name = f"smoke-{uuid4().hex}"
     estate.gateway.start_smoke_job(
-        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+        endpoint=untouched.endpoint, deployment=DEPLOYMENT, circuit=untouched.circuit, job_name=name
     )
     estate.gateway.cancel_job(name)
     assert ended_job(estate, name).status == "Canceled"
@@ -293,13 +289,12 @@ def test_a_job_can_be_cancelled_and_cancelling_again_is_fine(estate: Estate) -> 
     estate.gateway.cancel_job(f"smoke-{uuid4().hex}")
 
 
-def test_a_deployment_that_is_not_there_is_not_invoked(estate: Estate) -> None:
+def test_a_deployment_that_is_not_there_is_not_invoked(estate: Estate, untouched: SomeCircuit) -> None:
     """No silent fall-back to the endpoint's default."""
-    subject = deployed(estate)
     with pytest.raises(PermanentError):
         estate.gateway.start_smoke_job(
-            endpoint=subject.endpoint,
+            endpoint=untouched.endpoint,
             deployment="deployment-unheard-of",
-            circuit=subject.circuit,
+            circuit=untouched.circuit,
             job_name=f"smoke-{uuid4().hex}",
         )

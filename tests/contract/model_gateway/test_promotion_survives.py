@@ -1,12 +1,13 @@
 """Promotion with the real SDK: by both ways, through faults, crashes and competition."""
 
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobBlock
-from azure_ml_process import AzureMl
+from azure_ml_process import QUICK, VISIBLE, AzureMl
 from estates import RealEstate, model_files, settings_for
 from subjects import VERSION, in_dev, promoted, tags_of
 
@@ -130,6 +131,15 @@ def test_a_version_without_its_tags_gets_them(real_estate: RealEstate) -> None:
     assert done.version.properties["content_hash"] == done.content_hash
 
 
+@pytest.fixture
+def slow_registry(azure_ml: AzureMl) -> Iterator[None]:
+    """A version takes a moment to appear, for the length of a test."""
+    azure_ml.change(durations={"registry_create": VISIBLE})
+    yield
+    azure_ml.change(durations={"registry_create": QUICK["registry_create"]})
+
+
+@pytest.mark.usefixtures("slow_registry")
 def test_two_promotions_of_one_version_at_once_both_succeed(azure_ml: AzureMl, real_estate: RealEstate) -> None:
     """A redelivered message meets the first one at work: one version, the right content, no error."""
     subject = in_dev(real_estate)

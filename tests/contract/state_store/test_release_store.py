@@ -119,17 +119,27 @@ def test_a_late_finish_does_not_undo_a_retry(releases: ReleaseStore) -> None:
     """The old generation's end comes after the new one was put on the list."""
     release = begun(releases).row
     releases.finish(release)
-    releases.reactivate(replace(release, gen=2))
+    releases.reactivate(replace(release, gen=2), NOW)
     releases.finish(release)
     assert releases.active_release_ids() == [RELEASE_ID]
     releases.finish(replace(release, gen=2))
     assert not releases.active_release_ids()
 
 
+def test_a_retry_that_was_given_up_leaves_the_list(releases: ReleaseStore) -> None:
+    """Its process died between the list and the release's row; the release has ended all the same."""
+    release = begun(releases).row
+    releases.reactivate(replace(release, gen=2), NOW)
+    releases.finish(release, given_up_before=NOW)
+    assert releases.active_release_ids() == [RELEASE_ID]
+    releases.finish(release, given_up_before=NOW + timedelta(seconds=1))
+    assert not releases.active_release_ids()
+
+
 def test_reactivating_an_active_release_is_fine(releases: ReleaseStore) -> None:
     """A repeated retry request meets its own first try."""
     release = begun(releases).row
-    releases.reactivate(replace(release, gen=2))
+    releases.reactivate(replace(release, gen=2), NOW)
     assert releases.active_release_ids() == [RELEASE_ID]
 
 

@@ -121,7 +121,10 @@ def test_an_event_without_an_edge_raises_and_writes_nothing(inspecting: Pipeline
 
 def test_a_release_that_does_not_exist_is_none(world: PipelineWorld) -> None:
     """Nothing is made up for it."""
-    assert Dispatcher(world.ports).to_release("20251210.9", e.FanOutDied(at=NOW, gen=1)) is None
+    assert (
+        Dispatcher(world.ports).to_release("20251210.9", e.FanOutDied(at=NOW, gen=1, round=Round.TEST, cursor=""))
+        is None
+    )
 
 
 def test_a_lost_write_is_decided_again_on_the_fresh_row(inspecting: PipelineWorld) -> None:

@@ -144,9 +144,7 @@ def test_a_circuit_left_out_at_the_gate_is_excluded_with_its_reason(world: Pipel
 
 def test_a_round_nobody_has_work_in_ends_at_once(world: PipelineWorld) -> None:
     """The write that sets the cursor to its end runs the same check as a circuit that ends."""
-    world.put(
-        a_release(phase=ReleasePhase.PROMOTING, fanout_cursor=FANOUT_START), a_run(phase=CircuitPhase.SUPERSEDED)
-    )
+    world.put(a_release(phase=ReleasePhase.PROMOTING, fanout_cursor=FANOUT_START), a_run(phase=CircuitPhase.SUPERSEDED))
 
     FanOutPage(world.ports).handle(command(round_=Round.PROMOTION))
 

@@ -211,9 +211,11 @@ def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(inspecting: 
     inspecting.releases.on_request = inspecting.bus.on_request = down
 
     with pytest.raises(TransientError, match="everything is down"):
-        worker(inspecting, never).handle(RunStep(
-            release_id=RELEASE_ID, circuit=CIRCUIT, gen=1, kind=StepKind.INSPECT, phase=CircuitPhase.INSPECTING, n=0
-        ))
+        worker(inspecting, never).handle(
+            RunStep(
+                release_id=RELEASE_ID, circuit=CIRCUIT, gen=1, kind=StepKind.INSPECT, phase=CircuitPhase.INSPECTING, n=0
+            )
+        )
     assert inspecting.clock.pauses == [timedelta(seconds=1)]
 
 

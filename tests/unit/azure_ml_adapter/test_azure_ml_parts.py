@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.azure_ml.blobs import StoredFile, content_hash, datastore_path, path_in_container
-from shared.adapters.azure_ml.logs import ERROR_FILES, ERROR_LINE, USER_OUTPUT
+from shared.adapters.azure_ml.logs import ERROR_FILES, ERROR_LINE, USER_OUTPUT, without_frames
 from shared.adapters.azure_ml.models import WARNING_LINE
 from shared.adapters.azure_ml.promotion import SPARE_BYTES, TemporarySpace
 
@@ -94,6 +94,40 @@ def test_lines_that_tell_of_an_error(line: str, tells: bool) -> None:
 def test_which_log_files_are_searched(pattern: re.Pattern[str], path: str, fits: bool) -> None:
     """The documented places; the service's own notes are not the model's errors."""
     assert bool(pattern.fullmatch(path)) is fits
+
+
+CHAINED = """\
+scoring test_input.csv
+Traceback (most recent call last):
+  File "/opt/scorer/driver.py", line 88, in score
+    rows += rows_of(model.predict(frame))
+KeyError: 'flush'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/opt/scorer/driver.py", line 90, in score
+    raise Unusable("no category flush") from error
+Unusable: no category flush
+done
+"""
+
+
+def test_of_a_traceback_only_what_was_raised_is_left() -> None:
+    """R27: the exception's own line with its number; no path of the machine that scored, and no frame."""
+    told = list(without_frames(enumerate(CHAINED.splitlines(), start=1)))
+    assert [line for line in told if line[1].strip()] == [
+        (1, "scoring test_input.csv", False),
+        (5, "KeyError: 'flush'", True),
+        (12, "Unusable: no category flush", True),
+        (13, "done", False),
+    ]
+
+
+def test_a_traceback_that_breaks_off_is_still_an_error() -> None:
+    """A process that was killed while it wrote its log has failed all the same."""
+    broken = CHAINED.splitlines()[1:4]
+    assert list(without_frames(enumerate(broken, start=1))) == [(1, "Traceback (most recent call last):", True)]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ def judged(
     predictions: bytes | None = GOOD, *, errors: tuple[str, ...] = (), mlmodel: bytes | None = None
 ) -> OutputVerdict:
     return judge_output(
-        error_lines=errors, predictions=predictions, predictions_size=len(predictions or b""), mlmodel=mlmodel
+        error_lines=errors,
+        predictions=predictions,
+        predictions_size=len(predictions or b""),
+        expected=output_columns(mlmodel) if mlmodel else None,
     )
 
 
@@ -89,7 +92,8 @@ def test_good_output_passes_without_a_warning() -> None:
     """The green case of the table."""
     verdict = judged(mlmodel=MLMODEL)
 
-    assert verdict == OutputVerdict(rows=3)
+    assert verdict == OutputVerdict(table=read_predictions(GOOD))
+    assert verdict.rows == 3
 
 
 def test_any_error_in_the_logs_fails_and_is_quoted_with_file_and_line() -> None:
@@ -150,7 +154,7 @@ def test_all_failures_are_told_at_once() -> None:
 
 def test_the_broken_last_line_of_a_partly_read_file_is_not_judged() -> None:
     """Only the first MiB is read; that is said, and no row is invented."""
-    verdict = judge_output(error_lines=(), predictions=GOOD + b"3,fai", predictions_size=5_000_000, mlmodel=None)
+    verdict = judge_output(error_lines=(), predictions=GOOD + b"3,fai", predictions_size=5_000_000, expected=None)
 
     assert verdict.rows == 3
     assert verdict.failures == ()

@@ -9,7 +9,7 @@ import pytest
 
 from shared.application.messages import STAGES, message_id, parse_message, stage, to_json
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice, StepKind
+from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice, StepKind
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Round
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT
@@ -27,7 +27,14 @@ STEP = RunStep(
 FAN_OUT = FanOut(release_id="20251210.1", gen=1, round=Round.STAGING, cursor="c|PLANT001|CIRCUIT02")
 NOTICE = SendNotice(release_id="20251210.1", row_key="n|gate_opened:x|email|ann@example.com", n=1, redrive=2)
 ARTIFACT = ReadArtifact(path="releases/20251210.1/12345/changed_circuits.json")
-COMMANDS: dict[str, Sendable] = {"step": STEP, "fan_out": FAN_OUT, "notice": NOTICE, "artifact": ARTIFACT}
+PRUNE = Prune(release_id="20251210.1", cursor="c|PLANT001|CIRCUIT02")
+COMMANDS: dict[str, Sendable] = {
+    "step": STEP,
+    "fan_out": FAN_OUT,
+    "notice": NOTICE,
+    "artifact": ARTIFACT,
+    "prune": PRUNE,
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -118,6 +125,7 @@ def test_different_work_has_different_ids() -> None:
         replace(NOTICE, n=2),
         replace(NOTICE, row_key="n|gate_opened:x|email|bob@example.com"),
         replace(ARTIFACT, redrive=1),
+        replace(PRUNE, cursor=""),
     ]
     assert len({message_id(command) for command in commands}) == len(commands)
 

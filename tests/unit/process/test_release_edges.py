@@ -41,7 +41,7 @@ EVENTS: tuple[e.ReleaseEvent, ...] = (
     *(round_ended(r, bad=True) for r in Round if r),
     *(round_ended(r, good=False) for r in Round if r),
     *(kind(at=AT, gate=gate) for kind in (e.GateApproved, e.GateRejected, e.GateExpired) for gate in GateName),
-    e.FanOutDied(at=AT, gen=1),
+    *(e.FanOutDied(at=AT, gen=1, round=r, cursor=FANOUT_END) for r in Round if r),
     e.CancelRequested(at=AT, by="ops", why="wrong build"),
     e.RetryRequested(at=AT, by="ops", why="fixed"),
     *(e.FanOutAdvanced(at=AT, round=r, gen=1, cursor=FANOUT_END) for r in Round if r),
@@ -71,15 +71,18 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (P.ROLLING_BACK, "green 7"): P.SUCCEEDED,
     (P.ROLLING_BACK, "red 7"): P.FAILED,
     (P.ROLLING_BACK, "neutral 7"): P.SUPERSEDED,
-    (P.ROLLING_BACK, "FanOutDied"): P.FAILED,
+    (P.ROLLING_BACK, "FanOutDied 7"): P.FAILED,
     (GATE_1, "GateApproved registry-approval"): P.PROMOTING,
     (GATE_1, "GateRejected registry-approval"): P.REJECTED,
     (GATE_1, "GateExpired registry-approval"): P.EXPIRED,
     (GATE_2, "GateApproved production-approval"): P.STAGING_PRODUCTION,
     (GATE_2, "GateRejected production-approval"): P.REJECTED,
     (GATE_2, "GateExpired production-approval"): P.EXPIRED,
-    **{(p, "FanOutDied"): P.FAILED for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION, P.REVERTING)},
-    (P.ACTIVATING, "FanOutDied"): P.REVERTING,
+    **{
+        (p, f"FanOutDied {int(ROUND_OF[p])}"): P.FAILED
+        for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION, P.REVERTING)
+    },
+    (P.ACTIVATING, "FanOutDied 5"): P.REVERTING,
     (GATE_1, "CancelRequested"): P.CANCELLED,
     (GATE_2, "CancelRequested"): P.CANCELLED,
     **{(p, "CancelRequested"): p for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)},
@@ -97,6 +100,8 @@ def name_of(event: e.ReleaseEvent) -> str:
             return f"{type(event).__name__} {event.gate}"
         case e.FanOutAdvanced():
             return f"FanOutAdvanced {int(event.round)}"
+        case e.FanOutDied():
+            return f"FanOutDied {int(event.round)}"
         case _:
             return type(event).__name__
 
@@ -142,6 +147,12 @@ def test_an_event_of_another_generation_is_dropped(phase: ReleasePhase) -> None:
     """What a retry has left behind can't end the new round."""
     with pytest.raises(IllegalTransition):
         decide_release(release(phase, gen=2), round_ended(ROUND_OF[phase]))
+
+
+def test_a_dead_page_that_was_handed_out_after_all_fails_nothing() -> None:
+    """A copy of its message died; the cursor is beyond it."""
+    with pytest.raises(IllegalTransition):
+        decide_release(release(P.TESTING), e.FanOutDied(at=AT, gen=1, round=Round.TEST, cursor="c|A|1"))
 
 
 @pytest.mark.parametrize("phase", list(GATE_OF))

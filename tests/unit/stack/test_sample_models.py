@@ -34,6 +34,13 @@ def test_a_model_that_never_saw_flushing_raises_on_the_test_input() -> None:
         model.predict(smoke_input("PLANT002/CIRCUIT01", until=CUTOFF))
 
 
+def test_training_says_what_it_left_out_and_else_warns_of_nothing() -> None:
+    """The warning is true: the model that lacks a mode was never shown its hours."""
+    ignorant = train("PLANT002/CIRCUIT01", cutoff=CUTOFF, knows_flushing=False).log
+    assert [line for line in ignorant if line.startswith("WARNING") and "hours left out" in line]
+    assert not [line for line in train("PLANT002/CIRCUIT01", cutoff=CUTOFF).log if "WARNING" in line]
+
+
 def test_the_written_directory_loads_by_its_own_description(tmp_path: Path) -> None:
     """MLmodel names the pickle, the loader and the columns that the test input has."""
     circuit = "PLANT001/CIRCUIT01"

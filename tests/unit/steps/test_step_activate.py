@@ -38,7 +38,8 @@ def test_the_tested_deployment_becomes_tests_default(tested: World) -> None:
     event = tested.until_decided(activate)
 
     assert isinstance(event, events.TestDefaultSet)
-    assert (event.live_deployment, event.evidence, event.why) == (OLD, {}, "")
+    assert (event.live_deployment, event.why) == (OLD, "")
+    assert set(event.evidence) == {"side_by_side"}
     assert tested.default(TEST) == DEPLOYMENT
     assert tested.models.production_writes() == []
     [row] = tested.ledger(TEST)
@@ -192,6 +193,7 @@ def test_a_rollback_in_the_middle_of_the_switch_wins(world: World) -> None:
     world.put_lock(owner="rollback-1", owner_seq=1, fence=9, want=OLD)
 
     assert isinstance(world.until_decided(activate), CircuitSuperseded)
+    assert world.default() == OLD
 
 
 def test_a_worker_frozen_until_its_circuit_was_restored_can_not_switch_it_again(world: World) -> None:

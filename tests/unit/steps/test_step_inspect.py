@@ -33,6 +33,14 @@ def chosen(world: World) -> ModelChosen:
     return outcome
 
 
+def room(region: str, *, endpoints: int, deployments: int = 0, need: int = 1) -> dict[str, object]:
+    """What a region's quotas look like in the evidence."""
+    return {
+        "endpoints": {"region": region, "need": need, "have": endpoints, "limit": 100},
+        "deployments": {"region": region, "need": need, "have": deployments, "limit": 500},
+    }
+
+
 def refused(world: World) -> StepFailed:
     outcome = world.look(inspect)
     assert isinstance(outcome, StepFailed), outcome
@@ -64,7 +72,13 @@ def test_the_right_model_is_chosen_with_what_an_approver_needs_to_see(world: Wor
         "metrics": {},
     }
     assert event.evidence["adopted"] is False
-    assert event.evidence["quota"] == {"test": {"need": 1, "have": 0}, "production": {"need": 1, "have": 1}}
+    assert event.evidence["quota"] == {
+        "test": {"need": 1, "have": 0, "limit": 20},
+        "production": {"need": 1, "have": 1, "limit": 20},
+        "test_region": room("northeurope", endpoints=0),
+        "production_region": room("westeurope", endpoints=1),
+    }
+    assert event.evidence["test_input"] == {"rows": 2, "columns": 1, "unused": [], "known": False}
 
 
 def test_inspection_writes_nothing_anywhere(world: World) -> None:
@@ -224,6 +238,144 @@ def test_going_back_behind_what_is_live_is_refused(world: World) -> None:
 
     assert "cutoff_date 2025-11-01 is older than 2025-11-15" in error
     assert OLD in error
+
+
+def test_going_back_is_fine_if_the_artifact_says_that_it_is_meant(world: World) -> None:
+    """The field `allow_older_cutoff` of the circuit."""
+    world.inspectable()
+    tags = {**DEV_TAGS, "cutoff_date": "2025-09-01", "data_asset_version": "2025-09-01"}
+    world.models.change_dev_model(MODEL, "1", tags=tags)
+    world.change(cutoff_date="2025-09-01")
+    assert "older than" in refused(world).error
+
+    world.change(cutoff_date="2025-09-01", allow_older_cutoff=True)
+
+    assert chosen(world).source_version == "1"
+
+
+SIGNED = {
+    "MLmodel": b"""signature:
+  inputs: '[{"type": "double", "name": "flow", "required": true}, {"type": "string", "name": "mode"}, {"type":
+    "double", "name": "spare", "required": false}]'
+"""
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"mode\nday\n", "lacks columns the model was trained on: flow"),
+        (b"flow,mode\nmuch,day\n", "column flow: double expected, string found"),
+        (b"flow,mode\n", "holds no rows below its header"),
+        (b"", "holds no rows below its header"),
+        (b"flow,mode\n1.5,day\n" * 100_000, "a smoke test takes at most 1048576"),
+        (b"\xff\xfe\x00", "can't be read as CSV"),
+    ],
+)
+def test_a_test_input_that_does_not_fit_the_training_schema_is_a_finding(
+    world: World, content: bytes, said: str
+) -> None:
+    """R32: before anybody is asked, not a quarter of an hour later in a smoke test."""
+    world.inspectable()
+    world.models.add_dev_model(MODEL, "2", DEV_TAGS, files=SIGNED)
+    world.change(requested_version="2")
+    world.models.add_smoke_input(CIRCUIT, content=content)
+
+    error = refused(world).error
+
+    assert f"test data: test-data/PLANT001/CIRCUIT01/test_input.csv {said}" in error or said in error
+
+
+def test_a_test_input_that_fits_is_evidence(world: World) -> None:
+    """R32: an optional column may be missing, one that the model does not know is named."""
+    world.inspectable()
+    world.models.add_dev_model(MODEL, "2", DEV_TAGS, files=SIGNED)
+    world.change(requested_version="2")
+    world.models.add_smoke_input(CIRCUIT, content=b"flow,mode,weather\n1,day,sunny\n2.5,night,\n")
+
+    assert chosen(world).evidence["test_input"] == {"rows": 2, "columns": 3, "unused": ["weather"], "known": True}
+
+
+# ------------------------------------------------------------------------------------- regions' quotas
+
+
+def fill_region(world: World, environment: Environment, endpoints: int, each: int = 0) -> None:
+    """Endpoints of other circuits."""
+    for number in range(endpoints):
+        names = [f"deployment-20250101-{n + 1}" for n in range(each)]
+        world.models.add_endpoint(environment, f"be-other-{number}", deployments=names)
+
+
+def test_a_full_region_is_a_finding_that_says_need_have_and_missing(world: World) -> None:
+    """D4: 100 endpoints per region and subscription, whoever made them."""
+    world.inspectable()
+    fill_region(world, TEST, 100)
+
+    error = refused(world).error
+
+    assert "region northeurope has no room for the release's endpoints: need 1, have 100 of at most 100, " in error
+    assert "missing 1; delete unused ones, or have the quota raised and set ENDPOINT_QUOTA" in error
+
+
+def test_an_endpoint_that_exists_needs_no_room(world: World) -> None:
+    """A full region takes further releases of the circuits it has."""
+    world.inspectable()
+    world.with_test_endpoint()
+    fill_region(world, TEST, 99)
+
+    assert chosen(world).evidence["quota"]["test_region"]["endpoints"]["need"] == 0  # type: ignore[index]  # JSON
+
+
+def test_the_whole_release_is_counted_not_one_circuit(world: World) -> None:
+    """Ninety-nine of a hundred: room for one, and this release has two new ones."""
+    world.inspectable()
+    world.put_release(replace(world.work().release, total=2))
+    world.put(a_run(OTHER_CIRCUIT))
+    fill_region(world, TEST, 99)
+
+    assert "need 2, have 99 of at most 100, missing 1" in refused(world).error
+
+
+def test_a_region_with_too_many_deployments_is_a_finding(world: World) -> None:
+    """D4: 500 per region and subscription; counted only where there can be so many."""
+    world.inspectable()
+    fill_region(world, TEST, 25, each=20)
+
+    error = refused(world).error
+
+    assert "room for the release's deployments: need 1, have 500 of at most 500, missing 1" in error
+    assert "DEPLOYMENT_QUOTA" in error
+
+
+def test_few_endpoints_are_not_counted_through(world: World) -> None:
+    """Each endpoint costs a request: twenty of them can't hold 500 deployments."""
+    world.inspectable()
+    fill_region(world, TEST, 20, each=20)
+
+    event = chosen(world)
+
+    assert event.evidence["quota"]["test_region"] == room("northeurope", endpoints=20)  # type: ignore[index]  # JSON
+    assert [call.args["count_from"] for call in world.models.calls("region_use")] == [24, 24]
+
+
+def test_two_environments_in_one_region_need_twice_the_room(world: World) -> None:
+    """Test and Production with names of their own share the quota."""
+    world.inspectable()
+    world.models.regions[TEST] = "westeurope"
+    world.change(test_endpoint="be-test-plant001-circuit01")
+    fill_region(world, TEST, 99)
+
+    assert "need 1, have 100 of at most 100, missing 1" in refused(world).error
+
+
+def test_a_raised_quota_is_a_setting(world: World) -> None:
+    """The service's limits can be raised; the release carries what was set when it began."""
+    world.inspectable()
+    policy = replace(world.work().release.policy, endpoint_quota=150)
+    world.put_release(replace(world.work().release, policy=policy))
+    fill_region(world, TEST, 100)
+
+    assert chosen(world)
 
 
 def test_the_same_cutoff_date_again_is_fine(world: World) -> None:

@@ -1,5 +1,7 @@
 """Unit: one job is started, kept and judged; every failing row of the validation table fails the circuit."""
 
+import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +11,11 @@ from shared.application.steps.smoke_test import smoke_test
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, SmokeTestPassed, StepErrored, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase, Environment
-from shared.domain.naming import endpoint_tags, smoke_job_name
+from shared.domain.naming import endpoint_tags, expected_data_path, smoke_job_name
+from shared.domain.policy import AllowedLine, Policy
 from tests.support.builders import CIRCUIT, NOW, RELEASE_ID
 from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World, found
-from tests.support.fake_models import PREDICTIONS, JobPlan
+from tests.support.fake_models import PREDICTIONS, TEST_INPUT, JobPlan
 
 JOB = smoke_job_name(RELEASE_ID, 1, CIRCUIT)
 ALMOST, FULL = timedelta(minutes=14, seconds=59), timedelta(minutes=15)
@@ -59,8 +62,11 @@ def test_the_new_deployment_itself_is_scored_and_passes(deployed: World) -> None
         "running_seconds": 70.0,
         "rows": 2,
         "allowed_log_lines": [],
+        "predictions": "20251210.1/predictions/PLANT001/CIRCUIT01-e3536a390965.csv",
+        "predictions_complete": True,
+        "input_sha256": hashlib.sha256(TEST_INPUT).hexdigest(),
     }
-    assert event.evidence["schema"] == {"missing": [], "extra": [], "changed": []}
+    assert event.evidence["schema"] == {"missing": [], "extra": [], "changed": [], "source": ""}
     assert event.warnings == ()
 
 
@@ -133,6 +139,7 @@ def test_a_schema_mismatch_only_warns(deployed: World) -> None:
         "missing": [],
         "extra": [],
         "changed": ["heat: double expected, string found"],
+        "source": "the model's signature",
     }
 
 
@@ -160,6 +167,100 @@ def test_a_failed_job_without_any_output_fails_all_the_same(deployed: World) -> 
     deployed.models.fail_next("job_output", PermanentError("nothing there"))
 
     assert "ended as Failed" in failed(deployed.until_decided(smoke_test)).error
+
+
+LOGGED = (
+    LogLine(file="logs/user/error.txt", line=3, text="ValueError: no column flow"),
+    LogLine(file="logs/user/error/node0/process000.txt", line=3, text="ValueError: no column flow"),
+    LogLine(file="logs/user/stdout/node0/process000.stdout.txt", line=1, text="ERROR telemetry is switched off"),
+)
+
+
+def allow(world: World, text: str, reason: str) -> None:
+    policy = Policy(allowed_log_lines=(AllowedLine(text=text, reason=reason),))
+    world.put_release(replace(world.work().release, policy=policy))
+
+
+def test_an_error_that_stands_in_several_files_is_told_once(deployed: World) -> None:
+    """R27: the first place it stands at; two errors, not three."""
+    plan(deployed, error_lines=LOGGED)
+
+    error = failed(deployed.until_decided(smoke_test)).error
+
+    assert "2 errors in the logs: logs/user/error.txt:3: ValueError: no column flow | " in error
+    assert error.count("no column flow") == 1
+
+
+def test_a_benign_log_line_passes_and_its_reason_is_shown(deployed: World) -> None:
+    """D9: allowed by a setting that gives a reason; the approver sees line and reason."""
+    allow(deployed, "telemetry is switched off", "says so on every node without internet")
+    plan(deployed, error_lines=LOGGED[2:])
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed), event
+    (line,) = event.evidence["smoke"]["allowed_log_lines"]  # type: ignore[index]  # JSON
+    assert line.startswith("logs/user/stdout/node0/process000.stdout.txt:1: ERROR telemetry is switched off ")
+    assert line.endswith("(allowed: says so on every node without internet)")
+
+
+def test_an_allowed_line_excuses_no_other(deployed: World) -> None:
+    """D9: the list is about lines, not about jobs."""
+    allow(deployed, "telemetry is switched off", "says so on every node without internet")
+    plan(deployed, error_lines=LOGGED)
+
+    event = failed(deployed.until_decided(smoke_test))
+
+    assert "1 error in the logs: logs/user/error.txt:3: ValueError: no column flow; " in event.error
+    assert event.evidence["smoke"]["allowed_log_lines"]  # type: ignore[index]  # JSON
+
+
+def test_a_known_expected_output_is_compared(deployed: World) -> None:
+    """R32: rows that differ, by how much; a warning, for the model may well have learned something."""
+    deployed.models.add_test_file(f"{expected_data_path(CIRCUIT)}expected_output.csv", b"prediction\n1.5\n3.5\n")
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.warnings == ("expected output: 1 of 2 rows differ, by 0.5 on average, by 1 at most",)
+    assert event.evidence["expected"]["largest"] == 1.0  # type: ignore[index]  # JSON
+    assert event.evidence["schema"]["source"] == "the expected output"  # type: ignore[index]  # JSON
+
+
+def test_an_expected_output_that_is_met_is_evidence_and_no_warning(deployed: World) -> None:
+    """R32: the approver sees that it was compared."""
+    deployed.models.add_test_file(f"{expected_data_path(CIRCUIT)}expected_output.csv", PREDICTIONS)
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.warnings == ()
+    assert event.evidence["expected"]["told"] == "0 of 2 rows differ"  # type: ignore[index]  # JSON
+
+
+def test_listed_columns_stand_in_for_a_missing_signature(deployed: World) -> None:
+    """Issue 3: a model without a signature is compared with `expected_columns.json`."""
+    listed = b'[{"name": "heat", "type": "double"}, "status_code"]'
+    deployed.models.add_test_file(f"{expected_data_path(CIRCUIT)}expected_columns.json", listed)
+    plan(deployed, predictions=b"row,heat\n0,1.5\n1,2.5\n")
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.evidence["schema"] == {
+        "missing": ["status_code"],
+        "extra": [],
+        "changed": [],
+        "source": "expected_columns.json",
+    }
+
+
+def test_predictions_are_kept_for_the_next_release(deployed: World) -> None:
+    """What gate 2 will lay beside the next candidate's."""
+    event = deployed.until_decided(smoke_test)
+
+    path = event.evidence["smoke"]["predictions"]  # type: ignore[attr-defined]  # JSON
+    assert deployed.ports.evidence.get(path) == PREDICTIONS
 
 
 # -------------------------------------------------------------------------------------------------- time

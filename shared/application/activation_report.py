@@ -1,0 +1,59 @@
+"""Use cases: what became of every circuit when an activation failed - before, tried, now (D11)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.domain.model import CircuitPhase, CircuitRun, Release, ReleasePhase
+
+NONE = "(none)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationRow:
+    """One circuit's default on its production endpoint."""
+
+    circuit: str
+    before: str
+    tried: str
+    now: str
+    why: str = ""
+    """Why it failed; empty: it did not, others did."""
+
+
+def activation_rows(release: Release, runs: Sequence[CircuitRun]) -> tuple[ActivationRow, ...]:
+    """Empty unless the release failed while it activated."""
+    reverted = bool(release.hist) and release.hist[-1].source == ReleasePhase.REVERTING
+    if release.phase is not ReleasePhase.FAILED or not reverted:
+        return ()
+    ordered = sorted(runs, key=lambda run: run.circuit)
+    return tuple(_row(run) for run in ordered if run.phase is not CircuitPhase.EXCLUDED)
+
+
+def _row(run: CircuitRun) -> ActivationRow:
+    before = run.previous_deployment or NONE
+    return ActivationRow(
+        circuit=str(run.circuit), before=before, tried=run.deployment, now=_now(run, before), why=run.error
+    )
+
+
+def _now(run: CircuitRun, before: str) -> str:
+    """What the last look has shown; where none has, that is said."""
+    why = run.hist[-1].why if run.hist else ""
+    match run.phase:
+        case CircuitPhase.RESTORED | CircuitPhase.STAGED:
+            return before
+        case CircuitPhase.SUPERSEDED:
+            return f"another's ({why})" if why else "another's"
+        case CircuitPhase.ROLLED_BACK:
+            return "rolled back"
+        case _:
+            return "not known, see the error"
+
+
+def table_lines(rows: Sequence[ActivationRow]) -> Iterator[str]:
+    """The rows as a table in plain text."""
+    columns = [("Circuit", "Before", "Tried", "Now"), *((r.circuit, r.before, r.tried, r.now) for r in rows)]
+    widths = [max(len(row[n]) for row in columns) for n in range(3)]
+    for row in columns:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "   " + "  ".join([*cells, row[3]]).rstrip()

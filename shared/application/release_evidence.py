@@ -1,0 +1,180 @@
+"""The auditor's bundle: everything that was decided and done in a release, as one canonical document, written once.
+
+It names the SHA-256 of the manifest and of each gate's frozen evidence; its own stands in the release's row and in the
+last mail. A retried release gets a new bundle that names the one before.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from shared.application.evidence import canonical_json
+from shared.application.ports import Change, HistoryLine, Ports
+from shared.domain.errors import RequestRefused
+from shared.domain.model import CircuitRun, Gate, GateName, ProcessKind, Release
+from shared.domain.rows import RELEASE_KEY, gate_key
+
+VERSION = 1
+WITH_BUNDLE = frozenset({ProcessKind.RELEASE, ProcessKind.ROLLBACK})
+MANIFEST = "manifest"
+
+
+def bundle_path(release_id: str, digest: str) -> str:
+    return f"{release_id}/evidence-{digest}.json"
+
+
+def with_bundle(row: Release, before: Release, changes: Sequence[Change], ports: Ports) -> Release:
+    """A release that is about to end, with the digest of its bundle, which is written first; others as they are.
+
+    `changes` are the other rows of the same transaction: they count as written.
+    """
+    if before.is_terminal or not row.is_terminal or row.kind not in WITH_BUNDLE:
+        return row
+    document = canonical_json(_document(row, before, [change.row for change in changes], ports))
+    digest = hashlib.sha256(document).hexdigest()
+    ports.evidence.put(bundle_path(row.release_id, digest), document)
+    return replace(row, evidence_sha256=digest)
+
+
+def _document(row: Release, before: Release, changed: Sequence[object], ports: Ports) -> dict[str, object]:
+    gates = {stored.row.gate: stored.row for stored in ports.releases.gates(row.release_id)}
+    gates |= {gate.gate: gate for gate in changed if isinstance(gate, Gate)}
+    runs = [stored.row for stored in ports.releases.runs(row.release_id)]
+    return {
+        "v": VERSION,
+        "release": _release(row),
+        "manifest": {"blob": row.manifest_blob, "sha256": row.manifest_sha256},
+        "gates": [_gate(gate) for gate in sorted(gates.values(), key=lambda gate: gate.opened_at)],
+        "circuits": [_circuit(run) for run in sorted(runs, key=lambda run: run.circuit)],
+        "ledger": [_ledger(run) for run in runs if run.fence],
+        "history": [
+            {
+                "at": line.entry.at.isoformat(),
+                "row": line.row_key,
+                "from": line.entry.source,
+                "to": line.entry.target,
+                "by": line.entry.by,
+                "why": line.entry.why,
+            }
+            for line in _history(row, gates.values(), ports)
+        ],
+        "previous_bundle_sha256": before.evidence_sha256,
+    }
+
+
+def _history(row: Release, gates: Iterable[Gate], ports: Ports) -> list[HistoryLine]:
+    """Also the parts that outgrew their rows, and the transition that is being written."""
+    lines = dict.fromkeys(ports.releases.history(row.release_id))
+    lines |= dict.fromkeys(HistoryLine(row_key=RELEASE_KEY, entry=entry) for entry in row.hist)
+    lines |= dict.fromkeys(HistoryLine(row_key=gate_key(gate.gate), entry=e) for gate in gates for e in gate.hist)
+    return sorted(lines, key=lambda line: (line.entry.at, line.row_key))
+
+
+def _release(row: Release) -> dict[str, object]:
+    return {
+        "release_id": row.release_id,
+        "kind": row.kind,
+        "build_id": row.build_id,
+        "commit_sha": row.commit_sha,
+        "requested_by": row.requested_by,
+        "reason_asked": row.reason_asked,
+        "artifact_path": row.artifact_path,
+        "phase": row.phase,
+        "reason": row.reason,
+        "gen": row.gen,
+        "created_at": row.created_at,
+        "ended_at": row.ended_at,
+        "exclusions": row.exclusions,
+        "warnings": row.warnings,
+        "policy": row.policy.as_json(),
+    }
+
+
+def _gate(gate: Gate) -> dict[str, object]:
+    return {
+        "gate": gate.gate,
+        "state": gate.state,
+        "opened_at": gate.opened_at,
+        "expires_at": gate.expires_at,
+        "evidence": {"blob": gate.evidence_blob, "sha256": gate.digest},
+        "earlier_sha256": gate.earlier_digests,
+        "decisions": [
+            {
+                "at": vote.at,
+                "decision": vote.decision,
+                "by": vote.by,
+                "how": vote.how,
+                "comment": vote.comment,
+                "evidence_sha256": vote.digest,
+            }
+            for vote in gate.decisions
+        ],
+    }
+
+
+def _circuit(run: CircuitRun) -> dict[str, object]:
+    return {
+        "plant_id": run.circuit.plant_id,
+        "circuit_id": run.circuit.circuit_id,
+        "phase": run.phase,
+        "gen": run.gen,
+        "change_type": run.change_type,
+        "cutoff_date": run.cutoff_date,
+        "model_name": run.model_name,
+        "source_version": run.source_version,
+        "source_hash": run.source_hash,
+        "source_tags": run.source_tags,
+        "registry_version": run.model_version,
+        "registry_tags": run.registry_tags,
+        "test_endpoint": run.test_endpoint,
+        "endpoint": run.endpoint,
+        "deployment": run.deployment,
+        "live_deployment": run.live_deployment,
+        "previous_deployment": run.previous_deployment,
+        "job_name": run.job_name,
+        "error": run.error,
+        "warnings": run.warnings,
+        "facts": run.evidence,
+    }
+
+
+def _ledger(run: CircuitRun) -> dict[str, object]:
+    """Which row of the production ledger this run wrote."""
+    return {
+        "plant_id": run.circuit.plant_id,
+        "circuit_id": run.circuit.circuit_id,
+        "fence": run.fence,
+        "deployment": run.deployment,
+        "previous": run.previous_deployment,
+    }
+
+
+def read_bundle(release_id: str, part: str, ports: Ports) -> tuple[bytes, str]:
+    """The bundle, or with `part` (`manifest` or a gate's name) one of the documents it names; and its SHA-256.
+
+    Raises:
+        RequestRefused: 404 there is no such release or document, 409 the release has not ended.
+    """
+    stored = ports.releases.release(release_id)
+    if stored is None:
+        raise RequestRefused(404, "No such release", f"There is no release {release_id!r}.")
+    path, digest = _place(stored.row, part, ports)
+    content = ports.evidence.get(path) if path else None
+    if content is None:
+        raise RequestRefused(404, "No such document", f"Release {release_id} has no {part or 'evidence.json'}.")
+    return content, digest
+
+
+def _place(row: Release, part: str, ports: Ports) -> tuple[str, str]:
+    if part == MANIFEST:
+        return row.manifest_blob, row.manifest_sha256
+    if part in GateName:
+        gates = [stored.row for stored in ports.releases.gates(row.release_id)]
+        return next(((gate.evidence_blob, gate.digest) for gate in gates if gate.gate == part), ("", ""))
+    if part:
+        names = ", ".join((MANIFEST, *GateName))
+        raise RequestRefused(400, "Unknown document", f"part must be one of {names}.")
+    if not row.is_terminal:
+        detail = f"Release {row.release_id} is {row.phase}: its evidence is written when it ends."
+        raise RequestRefused(409, "Not ended yet", detail)
+    return (bundle_path(row.release_id, row.evidence_sha256), row.evidence_sha256) if row.evidence_sha256 else ("", "")

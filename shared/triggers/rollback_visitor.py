@@ -1,0 +1,148 @@
+"""Who stands at the rollback page, what it is about, and what they sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from urllib.parse import quote
+
+import azure.functions as func
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_cookie
+
+from shared.application.ports import RollbackClaim
+from shared.application.queries import circuit_of
+from shared.application.rollbacks import RollbackRequest
+from shared.bootstrap import ports, settings
+from shared.domain.errors import RequestRefused
+from shared.domain.model import Circuit
+from shared.triggers.identity import OPERATOR, Principal, principal
+from shared.triggers.sign_in import SignInNeeded
+
+COOKIE = "rollback"
+FORM = "application/x-www-form-urlencoded"
+LONGEST_FORM = 512_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackVisitor:
+    """Who looks, and whether they may confirm; `claim` binds form and code to the person."""
+
+    request: RollbackRequest
+    """What the page is about; nothing chosen yet."""
+    about: str
+    person: str = ""
+    how: str = ""
+    claim: RollbackClaim | None = None
+    """None: a reader, who may look but not confirm."""
+    needs_code: bool = False
+
+
+def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
+    """By a personal link, by sign-in, or - to look only - by the release page's link.
+
+    Raises:
+        SignInNeeded: entra mode, and nobody is signed in.
+        RequestRefused: 403, 404.
+    """
+    claim = ports().tokens.read_rollback(req.params.get("link", ""))
+    viewed = ports().tokens.read_view(req.params.get("view", ""))
+    if settings().approval_mode == "link":
+        return _by_link(claim, viewed)
+    who = principal(req, auth_enabled=settings().website_auth_enabled)
+    if who is None:
+        raise SignInNeeded
+    return _signed_in(req, who, claim.release_id if claim else viewed or "")
+
+
+def _by_link(claim: RollbackClaim | None, viewed: str | None) -> RollbackVisitor:
+    if claim is None and not viewed:
+        detail = "This link is broken, too old or not one of ours. Open the newest mail about the release again."
+        raise RequestRefused(404, "Link not valid", detail)
+    if claim is None:
+        return RollbackVisitor(request=_asked(release_id=viewed or ""), about=f"release {viewed}")
+    if claim.recipient not in {*settings().operators, *settings().approvers}:
+        detail = f"{claim.recipient} is no longer among the operators and approvers, so this link changes nothing."
+        raise RequestRefused(403, "Not an operator", detail)
+    return RollbackVisitor(
+        request=_asked(release_id=claim.release_id),
+        about=f"release {claim.release_id}",
+        person=claim.recipient,
+        how=f"by the link sent to {claim.recipient}",
+        claim=claim,
+        needs_code=True,
+    )
+
+
+def _signed_in(req: func.HttpRequest, who: Principal, release_id: str) -> RollbackVisitor:
+    """A release from its link, or whatever the address names."""
+    if OPERATOR not in who.roles:
+        raise RequestRefused(403, "Role missing", f"{who.name} needs the role {OPERATOR} to roll back.")
+    release_id = release_id or req.params.get("release", "")
+    plant, circuit = req.params.get("plant", ""), req.params.get("circuit", "")
+    if sum(map(bool, (release_id, plant, circuit))) != 1:
+        raise RequestRefused(400, "What shall go back?", "Name one in the address: ?release=, ?plant= or ?circuit=.")
+    circuits = (circuit_of(circuit),) if circuit else ()
+    return RollbackVisitor(
+        request=_asked(release_id=release_id, plant_id=plant, circuits=circuits),
+        about=f"release {release_id}" if release_id else plant or circuit,
+        person=who.name,
+        how="signed in",
+        claim=RollbackClaim(release_id=release_id or plant or circuit, recipient=who.name),
+    )
+
+
+def _asked(*, release_id: str, plant_id: str = "", circuits: tuple[Circuit, ...] = ()) -> RollbackRequest:
+    return RollbackRequest(requested_by="", reason="", release_id=release_id, plant_id=plant_id, circuits=circuits)
+
+
+def address(req: func.HttpRequest) -> str:
+    """The page's own path with what it was opened with, for the way back from sign-in."""
+    given = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in req.params.items())
+    return f"/rollbacks/new?{given}"
+
+
+def cookie_of(req: func.HttpRequest) -> str:
+    value = parse_cookie(req.headers.get("cookie", "")).get(COOKIE) or ""
+    return value if len(value) <= 100 else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A person's confirmation, as it came in."""
+
+    circuits: tuple[str, ...]
+    seen: Mapping[str, str]
+    reason: str
+    code: str
+    csrf: str
+
+
+def read_confirmation(req: func.HttpRequest) -> Confirmation:
+    """The page's form; nothing else confirms here, programs have POST /api/rollbacks.
+
+    Raises:
+        RequestRefused: 400, 413, 415.
+    """
+    form = _form(req)
+    return Confirmation(
+        circuits=tuple(dict.fromkeys(form.getlist("circuit"))),
+        seen={name.removeprefix("from:"): value for name, value in form.items() if name.startswith("from:")},
+        reason=form.get("reason", "").strip(),
+        code=form.get("code", ""),
+        csrf=form.get("csrf", ""),
+    )
+
+
+def _form(req: func.HttpRequest) -> "MultiDict[str, str]":
+    raw = req.get_body()
+    if len(raw) > LONGEST_FORM:
+        raise RequestRefused(413, "Too large", f"The form has {len(raw)} bytes; {LONGEST_FORM} are read.")
+    if req.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise RequestRefused(415, "Unreadable", "Send the form of the page; programs use POST /api/rollbacks.")
+    try:
+        _, form, _ = FormDataParser(silent=False, max_form_parts=12_000).parse(BytesIO(raw), FORM, len(raw))
+    except (HTTPException, ValueError) as error:
+        raise RequestRefused(400, "Unreadable form", "Send the form of the rollback page.") from error
+    return form

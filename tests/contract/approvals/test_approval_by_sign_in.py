@@ -1,0 +1,129 @@
+"""APPROVAL_MODE=entra on the wire: sign-in and the role ReleaseApprover decide, a forged header is nobody's."""
+
+import base64
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shared.domain.model import GateName, GateState
+from tests.support.app_host import ADA, BOB, GRACE, AppHost, GateAt
+from tests.support.person import Person
+
+FORGED = base64.b64encode(
+    json.dumps(
+        {"claims": [{"typ": "preferred_username", "val": ADA}, {"typ": "roles", "val": "ReleaseApprover"}]}
+    ).encode()
+).decode()
+FORGED_HEADER = {"X-MS-CLIENT-PRINCIPAL": FORGED, "X-MS-CLIENT-PRINCIPAL-NAME": ADA}
+
+
+def path_of(gate: GateAt) -> str:
+    return urlsplit(gate.link().url).path
+
+
+def signed_in(site: AppHost, name: str) -> Person:
+    person = Person(site=site.url, name=name)
+    assert person.sign_in().status == 302
+    return person
+
+
+def test_a_link_leads_to_sign_in_and_back_to_the_gate(by_sign_in: AppHost) -> None:
+    """Nobody sees the evidence before; afterwards the address is the one from the mail."""
+    gate = by_sign_in.at_gate()
+    visitor = Person(site=by_sign_in.url, name=ADA)
+    reply = visitor.get(gate.link().url)
+    assert (reply.status, reply.body) == (302, b"")
+    target = urlsplit(reply.headers["Location"])
+    (back,) = parse_qs(target.query)["post_login_redirect_uri"]
+    assert (target.path, back) == ("/.auth/login/aad", path_of(gate))
+    page = visitor.get(reply.headers["Location"])
+    assert f'value="{ADA}"' in page.text
+    landed = visitor.post("/.auth/login/aad", {"person": ADA, "post_login_redirect_uri": back})
+    assert landed.headers["Location"] == path_of(gate)
+    assert "You answer as" in visitor.get(landed.headers["Location"]).text
+
+
+@pytest.mark.parametrize("gate_name", list(GateName))
+def test_the_role_release_approver_decides_without_a_code(by_sign_in: AppHost, gate_name: GateName) -> None:
+    """The history names the signed-in person, not the one the link was sent to."""
+    gate = by_sign_in.at_gate(gate_name)
+    reply = signed_in(by_sign_in, GRACE).answer(gate.link(ADA).url, "reject")
+    assert (reply.status, reply.headers["Location"]) == (303, path_of(gate))
+    (vote,) = gate.now().decisions
+    assert (vote.by, vote.how, vote.decision, vote.digest) == (GRACE, "signed in", "reject", gate.gate.digest)
+    assert gate.now().state is GateState.REJECTED
+
+
+def test_another_role_is_refused_and_nothing_is_written(by_sign_in: AppHost) -> None:
+    """R7: a reader may read the pages, but neither sees the form nor sends it."""
+    gate = by_sign_in.at_gate()
+    bob = signed_in(by_sign_in, BOB)
+    looked, answered = bob.get(gate.link().url), bob.post(gate.link().url, {"decision": "approve"})
+    assert (looked.status, answered.status) == (403, 403)
+    assert "needs the role ReleaseApprover" in looked.text
+    assert gate.now() == gate.gate
+
+
+def test_a_forged_principal_decides_nothing_behind_easy_auth(by_sign_in: AppHost) -> None:
+    """The platform takes the header away: the forger is led to sign-in, and a program is told 401."""
+    gate = by_sign_in.at_gate()
+    forger = Person(site=by_sign_in.url, headers=FORGED_HEADER)
+    assert forger.get(gate.link().url).status == 302
+    assert forger.post(gate.link().url, {"decision": "approve", "digest": gate.gate.digest}).status == 302
+    told = forger.post_json(gate.link().url, {"decision": "approve", "digest": gate.gate.digest})
+    assert (told.status, told.media_type) == (401, "application/problem+json")
+    assert gate.now() == gate.gate
+
+
+def test_a_forged_principal_is_worth_nothing_without_easy_auth(by_link: AppHost) -> None:
+    """There the header reaches the app, which must not believe it: pages stay closed, health tells no details."""
+    forger = Person(site=by_link.url, headers=FORGED_HEADER)
+    gate = by_link.at_gate()
+    assert forger.get("/").status == 403
+    assert forger.get(f"/releases/{gate.release.release_id}").status == 403
+    answered = forger.answer(gate.link().url)
+    assert answered.status == 422, "the code from the mail is still asked for"
+    assert gate.now() == gate.gate
+
+
+def test_pages_lead_to_sign_in_and_open_for_the_roles_that_may_read(by_sign_in: AppHost) -> None:
+    """Somebody signed in without a role is told which ones there are; a link of the mails needs no sign-in."""
+    release_id = by_sign_in.at_gate().release.release_id
+    stranger = Person(site=by_sign_in.url)
+    for address in ("/", f"/releases/{release_id}"):
+        reply = stranger.get(address)
+        assert reply.status == 302
+        assert parse_qs(urlsplit(reply.headers["Location"]).query)["post_login_redirect_uri"] == [address]
+        for name in (ADA, GRACE, BOB):
+            assert signed_in(by_sign_in, name).get(address).status == 200
+        visitor = signed_in(by_sign_in, "visitor@example.org").get(address)
+        assert visitor.status == 403
+        assert "ReleaseReader" in visitor.text
+    assert stranger.get(by_sign_in.ports.tokens.view_url(release_id)).status == 200
+
+
+def test_the_functions_key_alone_is_not_enough_behind_easy_auth(by_sign_in: AppHost) -> None:
+    """The API wants the principal's role as well, and records the person instead of a claim."""
+    release_id = by_sign_in.at_gate().release.release_id
+    body = {"reason": "not wanted", "requested_by": "somebody else"}
+    key = {"x-functions-key": by_sign_in.function_key}
+    nobody = Person(site=by_sign_in.url, headers=key)
+    assert nobody.post_json(f"/api/releases/{release_id}/cancel", body).status == 403
+    for name, status in ((BOB, 403), (GRACE, 202)):
+        person = signed_in(by_sign_in, name)
+        person.headers = key
+        assert person.post_json(f"/api/releases/{release_id}/cancel", body).status == status
+    stored = by_sign_in.ports.releases.release(release_id)
+    assert stored is not None
+    assert stored.row.hist[-1].by == GRACE
+
+
+def test_a_cross_site_form_decides_nothing_for_somebody_signed_in(by_sign_in: AppHost) -> None:
+    """Origin, then the token of the form: an answer needs both."""
+    gate, ada = by_sign_in.at_gate(), signed_in(by_sign_in, ADA)
+    ada.get(gate.link().url)
+    fields = {"decision": "approve", "digest": gate.gate.digest}
+    assert ada.post(gate.link().url, fields, Origin="https://evil.example").status == 403
+    assert ada.post(gate.link().url, fields).status == 403
+    assert gate.now() == gate.gate

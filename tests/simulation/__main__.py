@@ -1,0 +1,42 @@
+"""`python -m tests.simulation --seeds 2000`: run seeds until one violates an invariant; `--seed N --trace` replays it."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from tests.simulation.universe import Nets, simulate
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--nets", type=Nets, default=Nets.ALL, choices=list(Nets))
+    parser.add_argument("--profile", default="")
+    parser.add_argument("--trace", action="store_true", help="print the whole schedule")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
+    chosen = parser.parse_args()
+    seeds = [chosen.seed] if chosen.seed is not None else range(chosen.first, chosen.first + chosen.seeds)
+    ends: Counter[str] = Counter()
+    bad = 0
+    began = time.monotonic()
+    for seed in seeds:
+        result = simulate(seed, nets=chosen.nets, profile=chosen.profile)
+        ends.update(phase.split()[1] for phase in result.phases)
+        ends["dead letters"] += result.dead_letters
+        ends["exempted"] += result.exempted
+        if result.violation or chosen.trace:
+            print(result.told(100_000 if chosen.trace else 40))
+        if result.violation:
+            bad += 1
+            if not chosen.keep_going:
+                break
+    took = time.monotonic() - began
+    print(f"{len(seeds)} seeds, {bad} violations, {took:.1f} s; {dict(ends.most_common())}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Azure ML in virtual time: operations that take as long as the weather says, and sometimes fail or never end."""
+
+from datetime import timedelta
+
+from shared.application.ports import ProvisioningState
+from shared.domain.model import Circuit
+from tests.simulation.engine import Engine
+from tests.simulation.faults import Weather
+from tests.support.fake_models import FakeModels, JobPlan, _Settling
+
+ENDLESS = timedelta(hours=26)
+
+
+class SimModels(FakeModels):
+    """`ModelGateway`."""
+
+    def __init__(self, engine: Engine, weather: Weather, *, honours_names: bool) -> None:
+        super().__init__(clock=engine)
+        self._engine = engine
+        self._weather = weather
+        self._honours_names = honours_names
+
+    def _enter(self, method: str, **args: object) -> None:
+        """No journal: the invariants look at every write."""
+
+    def _operation(self) -> _Settling:
+        time, failed = self._time(5, 60), False
+        if self._weather.is_bad():
+            failed = self._engine.chance(self._weather.faults.failing)
+        ends = ProvisioningState.FAILED if failed else ProvisioningState.SUCCEEDED
+        failure = "the operation was cancelled by the platform" if failed else ""
+        return _Settling(looks=0, ready_at=self._engine.now() + time, ends=ends, failure=failure)
+
+    def _time(self, least: float, most: float) -> timedelta:
+        if self._weather.is_bad():
+            if self._engine.chance(self._weather.faults.endless):
+                return ENDLESS
+            if self._engine.chance(self._weather.faults.slow):
+                return self._engine.seconds(60, 1500)
+        return self._engine.seconds(least, most)
+
+    def plan_next_job(self, circuit: Circuit) -> None:
+        failed = self._weather.is_bad() and self._engine.chance(self._weather.faults.failing)
+        self.plan_job(
+            circuit,
+            JobPlan(
+                statuses=("Failed",) if failed else ("Completed",),
+                takes=self._time(30, 400),
+                honour_name=self._honours_names,
+            ),
+        )
+
+    def start_smoke_job(self, *, endpoint: str, deployment: str, circuit: Circuit, job_name: str):  # noqa: ANN201
+        self.plan_next_job(circuit)
+        return super().start_smoke_job(endpoint=endpoint, deployment=deployment, circuit=circuit, job_name=job_name)

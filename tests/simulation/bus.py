@@ -1,0 +1,143 @@
+"""Service Bus in virtual time: scheduled messages, duplicate detection, redelivery, dead letters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.application.messages import message_id, to_json
+from shared.application.ports import Sendable
+from shared.domain.errors import TransientError
+from tests.simulation.engine import Crash, Engine, Task, Violation
+from tests.simulation.faults import Weather
+
+LOCK = timedelta(seconds=60)
+MOST_DELIVERIES = 10
+DUPLICATE_WINDOW = timedelta(minutes=5)
+
+
+@dataclass(eq=False)
+class Message:
+    name: str
+    body: bytes
+    deliveries: int = 0
+    dead: bool = False
+    reason: str = ""
+
+
+@dataclass
+class SimBus:
+    """`MessageBus`; `handle` and `bury` are what the host runs for a message and for a dead letter."""
+
+    engine: Engine
+    weather: Weather
+    redelivers: bool = True
+    handle: Callable[[Message], None] = lambda _message: None
+    bury: Callable[[Message], None] = lambda _message: None
+    known: dict[str, datetime] = field(default_factory=dict)
+    waiting: int = 0
+    history: list[bytes] = field(default_factory=list)
+    dead: int = 0
+    lost: int = 0
+
+    # ---------------------------------------------------------------------------------------------- sending
+
+    def send(self, commands: Sequence[Sendable]) -> None:
+        """All of them; or, when the connection breaks, the first few."""
+        stop = len(commands)
+        if self.weather.is_bad() and len(commands) > 1 and self.engine.chance(self.weather.faults.lost_answer):
+            stop = self.engine.random.randrange(len(commands))
+        for command in commands[:stop]:
+            self._accept(message_id(command), to_json(command).encode(), command.delay)
+        if stop < len(commands):
+            self.engine.note(f"bus broke after {stop} of {len(commands)} messages")
+            raise TransientError("bus: the connection broke within a batch")
+
+    def _accept(self, name: str, body: bytes, delay: timedelta) -> None:
+        now = self.engine.now()
+        seen = self.known.get(name)
+        if seen is not None and now - seen < DUPLICATE_WINDOW:
+            self.engine.note(f"duplicate dropped {name}")
+            return
+        self.known[name] = now
+        self.history.append(body)
+        faults = self.weather.faults
+        late = self.engine.seconds(0.001, 0.2)
+        if self.weather.is_bad() and self.engine.chance(faults.delay):
+            late = self.engine.seconds(1, 240)
+        self.put(Message(name=name, body=body), delay + late)
+        if self.weather.is_bad() and self.engine.chance(faults.duplicate):
+            self.put(Message(name=f"{name} (copy)", body=body), delay + self.engine.seconds(0.01, 300))
+
+    def put(self, message: Message, wait: timedelta) -> None:
+        """A message becomes visible."""
+        self.waiting += 1
+        self.engine.after(wait, lambda: self._deliver(message))
+
+    # ------------------------------------------------------------------------------------------- delivering
+
+    def _deliver(self, message: Message) -> None:
+        self.waiting -= 1
+        message.deliveries += 1
+        settled = [False]
+
+        def ended(outcome: BaseException | None) -> None:
+            if settled[0]:
+                return  # its lock was lost while it stood still; the message has come again
+            settled[0] = True
+            if outcome is not None:
+                self._failed(message, outcome)
+
+        def lock_lost() -> None:
+            if not settled[0]:
+                settled[0] = True
+                self._failed(message, Crash())
+
+        label = f"{'dead ' if message.dead else ''}{message.name} #{message.deliveries}"
+        self.engine.note(f"deliver {label}")
+        work = self.bury if message.dead else self.handle
+        task = self.plan(Task(label=label, work=lambda: work(message), ended=ended))
+        self.engine.start(task)
+        if not task.is_over and task.has_thread:
+            self.engine.after(LOCK, lock_lost)
+
+    def plan(self, task: Task) -> Task:
+        """Shall its process die, or stand still for a while?"""
+        if self.weather.is_bad():
+            faults, chance, seeded = self.weather.faults, self.engine.chance, self.engine.random
+            if chance(faults.crash):
+                task.crash_at = seeded.randint(1, 40)
+            if chance(faults.freeze):
+                first = seeded.randint(1, 25)
+                task.freeze_at = {first: self._freeze_time()}
+                if chance(0.3):
+                    task.freeze_at[first + seeded.randint(1, 10)] = self._freeze_time()
+        return task
+
+    def _freeze_time(self) -> timedelta:
+        """Mostly moments, in which others get in between; sometimes minutes."""
+        return self.engine.seconds(0.01, 5) if self.engine.chance(0.4) else self.engine.seconds(30, 300)
+
+    def _failed(self, message: Message, outcome: BaseException) -> None:
+        crashed = isinstance(outcome, Crash)
+        if not crashed and not isinstance(outcome, Exception):
+            raise outcome
+        if not self.redelivers and not message.dead:
+            self.lost += 1
+            self.engine.note(f"lost {message.name}")
+            return
+        if not crashed:
+            self.engine.note(f"failed {message.name}: {type(outcome).__name__} {str(outcome)[:120]}")
+        if message.deliveries >= MOST_DELIVERIES and not message.dead:
+            self.dead += 1
+            self.engine.note(f"dead {message.name}")
+            reason = "MaxDeliveryCountExceeded"
+            self.put(Message(name=message.name, body=message.body, dead=True, reason=reason), timedelta(seconds=1))
+            return
+        self.put(message, LOCK if crashed or message.dead else timedelta(seconds=1))
+
+
+EXPECTED = (TransientError,)
+
+
+def unexpected(error: BaseException) -> Violation:
+    return Violation(f"a handler raised {type(error).__name__}: {error}")

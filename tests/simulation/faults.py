@@ -1,0 +1,205 @@
+"""What goes wrong: probabilities per port call and per message, outages, and the proxies that make them happen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.errors import ConflictError, PermanentError, TransientError
+from tests.simulation.engine import Engine
+
+STATE_WRITES = frozenset({"commit", "begin", "finish", "reactivate", "write_lock", "write_slot"})
+CONDITIONAL = frozenset({"commit", "write_lock", "write_slot"})
+ML_WRITES = frozenset(
+    {
+        "promote",
+        "create_endpoint",
+        "create_deployment",
+        "delete_deployment",
+        "set_default",
+        "clear_default",
+        "start_smoke_job",
+        "cancel_job",
+    }
+)
+WRITES = STATE_WRITES | ML_WRITES | {"put", "send", "deliver"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Probabilities; all zero: a quiet day."""
+
+    transient: float = 0.0
+    """A call fails and did nothing."""
+    lost_answer: float = 0.0
+    """A write stands and its answer is lost."""
+    overtaken: float = 0.0
+    """A write stands, its answer is lost, and somebody writes the row before it is read again."""
+    conflict: float = 0.0
+    crash: float = 0.0
+    """A handler's process is killed at some call."""
+    freeze: float = 0.0
+    """A handler stands still at some calls."""
+    duplicate: float = 0.0
+    """A message is delivered twice."""
+    delay: float = 0.0
+    """A message is late by minutes."""
+    lost_event: float = 0.0
+    """The event of an upload never comes."""
+    throttled: float = 0.0
+    """Azure ML answers 429, sometimes with a wish."""
+    slow: float = 0.0
+    """An operation of Azure ML takes many minutes."""
+    failing: float = 0.0
+    """An operation of Azure ML ends as failed."""
+    endless: float = 0.0
+    """An operation of Azure ML does not end for a day."""
+    forged: int = 0
+    """How many forged or stale messages are slipped in."""
+    outages: int = 0
+    """How many times storage, bus, mail or Azure ML is out of reach for a minute."""
+
+
+QUIET = Faults()
+MILD = Faults(duplicate=0.05, delay=0.03, transient=0.005, lost_answer=0.005, crash=0.01, throttled=0.01, slow=0.05)
+ROUGH = Faults(
+    transient=0.02,
+    lost_answer=0.02,
+    overtaken=0.05,
+    conflict=0.02,
+    crash=0.06,
+    freeze=0.06,
+    duplicate=0.15,
+    delay=0.1,
+    lost_event=0.2,
+    throttled=0.03,
+    slow=0.1,
+    failing=0.01,
+    endless=0.005,
+    forged=8,
+    outages=4,
+)
+CRASHING = Faults(crash=0.25, duplicate=0.1)
+FREEZING = Faults(freeze=0.3, overtaken=0.3, duplicate=0.2, delay=0.2, conflict=0.05)
+LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, outages=8, freeze=0.02)
+AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
+PROFILES = {
+    "quiet": QUIET,
+    "mild": MILD,
+    "rough": ROUGH,
+    "crashing": CRASHING,
+    "freezing": FREEZING,
+    "losing": LOSING,
+    "azure": AZURE,
+}
+
+
+@dataclass
+class Weather:
+    """Which faults there are at this moment."""
+
+    engine: Engine
+    faults: Faults
+    until: datetime
+    outages: list[tuple[str, datetime, datetime]] = field(default_factory=list)
+    effects: int = 0
+    crash_after_effect: int = 0
+    """For the systematic crash points: the effect after which the process is killed; 0: none."""
+    crashed: bool = False
+
+    def is_bad(self) -> bool:
+        return self.engine.now() < self.until
+
+    def before(self, service: str, method: str) -> None:
+        """A call sets out."""
+        self.engine.point()
+        if not self.is_bad():
+            return
+        now = self.engine.now()
+        for name, start, end in self.outages:
+            if name == service and start <= now < end:
+                raise TransientError(f"{service} is out of reach")
+        chance = self.engine.chance
+        if chance(self.faults.transient):
+            self._told("transient", service, method)
+            raise TransientError(f"{service}.{method}: 503")
+        if service == "models" and chance(self.faults.throttled):
+            wish = self.engine.seconds(1, 60) if chance(0.5) else None
+            raise TransientError(f"models.{method}: 429", retry_after=wish)
+        if method in CONDITIONAL and chance(self.faults.conflict):
+            self._told("conflict", service, method)
+            raise ConflictError(f"{service}.{method}: somebody was quicker")
+
+    def after(self, service: str, method: str, overtaken: Callable[[], bool] | None) -> None:
+        """A write stands; its answer is on the way."""
+        self.effects += 1
+        if self.engine.current is not None:
+            self.engine.current.effects += 1
+        if self.effects == self.crash_after_effect and self.engine.current is not None:
+            self.crashed = True
+            self.engine.current.crash_at = self.engine.current.points + 1
+        self.engine.point()
+        if not self.is_bad():
+            return
+        if self.engine.chance(self.faults.lost_answer):
+            self._told("lost answer", service, method)
+            raise TransientError(f"{service}.{method}: the connection broke")
+        if overtaken and self.engine.can_freeze() and self.engine.chance(self.faults.overtaken):
+            self.engine.freeze(self.engine.seconds(1, 90))
+            if overtaken():
+                self._told("overtaken", service, method)
+                raise ConflictError(f"{service}.{method}: a false 412")
+
+    def _told(self, what: str, service: str, method: str) -> None:
+        self.engine.note(f"{what}: {service}.{method}")
+
+
+class Proxy:
+    """A port whose calls go through the weather; `watch` sees every write before and after it."""
+
+    def __init__(self, inner: Any, service: str, weather: Weather, watch: "Watch") -> None:
+        self._inner, self._service, self._weather, self._watch = inner, service, weather, watch
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        call = self._write(name, method) if name in WRITES else self._read(name, method)
+        self.__dict__[name] = call
+        return call
+
+    def _read(self, name: str, method: Any) -> Any:
+        weather, service = self._weather, self._service
+
+        def read(*args: Any, **named: Any) -> Any:
+            weather.before(service, name)
+            return method(*args, **named)
+
+        return read
+
+    def _write(self, name: str, method: Any) -> Any:
+        weather, service, watch = self._weather, self._service, self._watch
+
+        def write(*args: Any, **named: Any) -> Any:
+            weather.before(service, name)
+            seen = watch.before(service, name, args, named)
+            result = method(*args, **named)
+            overtaken = watch.after(service, name, args, named, seen, result)
+            weather.after(service, name, overtaken)
+            return result
+
+        return write
+
+
+class Watch:
+    """Sees writes; the invariants are one."""
+
+    def before(self, service: str, name: str, args: Any, named: Any) -> Any:
+        raise NotImplementedError
+
+    def after(  # noqa: PLR0917  # one call, seen from both sides
+        self, service: str, name: str, args: Any, named: Any, seen: Any, result: Any
+    ) -> Callable[[], bool] | None:
+        raise NotImplementedError
+
+
+REFUSED_SOMETIMES = PermanentError("the service refuses this")
+MINUTE = timedelta(minutes=1)

@@ -1,0 +1,409 @@
+"""I1-I10, checked at every write and at rest. The allowed edges are copied from the tables when this is loaded."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.application.ports import DeploymentSpec, Insert
+from shared.domain import process
+from shared.domain.model import (
+    FANOUT_END,
+    NEUTRAL,
+    UNSUCCESSFUL,
+    Circuit,
+    CircuitPhase,
+    CircuitRun,
+    EndpointLock,
+    Environment,
+    Gate,
+    GateName,
+    GateState,
+    LedgerEntry,
+    Notice,
+    NoticeState,
+    ProcessKind,
+    Release,
+    ReleasePhase,
+    Round,
+)
+from shared.domain.naming import deployment_name, is_rollback, registry_version
+from shared.domain.rows import RELEASE_KEY, gate_key, row_key
+from tests.simulation.engine import Engine, Violation
+from tests.simulation.faults import Watch
+from tests.support.fake_models import FakeModels
+from tests.support.fakes_state import FakeEndpointStore, FakeReleaseStore, FakeSlotStore
+
+C, R = CircuitPhase, ReleasePhase
+
+# ------------------------------------------------------------------------------------------ what may follow what
+
+CIRCUIT_MOVES = frozenset(
+    {(source, target) for (source, _), target in process.CIRCUIT_EDGES.items()}
+    | {(source, target) for source in process.WORKING_PHASES for target in UNSUCCESSFUL}
+    | {(source, entry.phase) for entry in process.ROUND_ENTRIES.values() for source in entry.after | entry.again}
+    | {
+        (source, C.EXCLUDED)
+        for entry in process.ROUND_ENTRIES.values()
+        for source in entry.after | entry.again | {entry.done}
+    }
+)
+RELEASE_MOVES = frozenset(
+    {(source, target) for (source, _), target in process.ROUND_EDGES.items()}
+    | {(source, target) for (source, _), target in process.RELEASE_EDGES.items()}
+    | {(source, target) for source in (R.FAILED, R.EXPIRED) for target in process.RESUME_AT.values()}
+)
+GATE_MOVES = frozenset(
+    {(GateState.OPEN, state) for state in GateState if state is not GateState.OPEN}
+    | {(state, GateState.OPEN) for state in GateState if state is not GateState.OPEN}
+)
+STUCK = ("did not end within", "could not be unset", "was dead-lettered")
+
+
+@dataclass
+class Invariants(Watch):
+    """Looks at every write; raises `Violation` with the number of the invariant."""
+
+    engine: Engine
+    releases: FakeReleaseStore
+    endpoints: FakeEndpointStore
+    slots: FakeSlotStore
+    models: FakeModels
+    changed: Callable[[], None] = lambda: None
+    release_of: dict[str, str] = field(default_factory=dict)
+    """Deployment name -> the release that makes it."""
+    promoted: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    wanted: dict[tuple[Environment, Circuit], set[str]] = field(default_factory=lambda: defaultdict(set))
+    delivered: list[str] = field(default_factory=list)
+    jobs_started: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    exempted: int = 0
+
+    def fail(self, invariant: str, told: str) -> None:
+        raise Violation(f"{invariant}: {told}")
+
+    # ------------------------------------------------------------------------------------------- watching
+
+    def before(self, service: str, name: str, args: Any, named: Any) -> Any:
+        match name:
+            case "commit":
+                return [self.releases.rows[c.row.release_id].get(row_key(c.row)) for c in args]
+            case "write_lock":
+                return self.endpoints.locks.get((args[0].environment, args[0].circuit))
+            case _:
+                return None
+
+    def after(  # noqa: PLR0917  # one call, seen from both sides
+        self, service: str, name: str, args: Any, named: Any, seen: Any, result: Any
+    ) -> Callable[[], bool] | None:
+        if service in {"releases", "endpoints", "slots"} and name != "finish":
+            self.changed()
+        match name:
+            case "commit":
+                self._committed(args, seen)
+                if len(args) == 1:
+                    row = args[0].row
+                    etag = result[0]
+                    return lambda: self.releases.rows[row.release_id][row_key(row)].etag != etag
+            case "write_lock":
+                self._locked(args[0], named.get("ledger"), seen.row if seen else None)
+                place, etag = (args[0].environment, args[0].circuit), result
+                return (lambda: self.endpoints.locks[place].etag != etag) if not named.get("ledger") else None
+            case "begin":
+                release = args[0]
+                self.engine.note(f"begin {release.release_id}")
+                self.release_of.setdefault(deployment_name(release.release_id), release.release_id)
+            case "deliver":
+                pass
+            case _ if service == "models":
+                self._wrote(name, args, named)
+        return None
+
+    # ---------------------------------------------------------------------------------- I3, I9: transitions
+
+    def _committed(self, changes: Any, before: Any) -> None:
+        for change, stored in zip(changes, before, strict=True):
+            row = change.row
+            if isinstance(change, Insert):
+                self._inserted(row)
+                continue
+            match row:
+                case CircuitRun():
+                    self._moved_run(stored.row, row)
+                case Release():
+                    self._moved_release(stored.row, row)
+                case Gate():
+                    self._moved_gate(stored.row, row)
+                case Notice():
+                    if stored.row.state is not NoticeState.PENDING:
+                        self.fail("I3", f"{row.release_id} {row_key(row)} was written after it was {stored.row.state}")
+
+    def _inserted(self, row: Any) -> None:
+        if isinstance(row, CircuitRun):
+            if row.phase not in {C.INSPECTING, C.RESTORING, C.EXCLUDED}:
+                self.fail("I3", f"{row.circuit} of {row.release_id} begins {row.phase}")
+            self.engine.note(f"{row.release_id} {row.circuit} -> {row.phase}")
+
+    def _moved_run(self, old: CircuitRun, new: CircuitRun) -> None:
+        who = f"{new.release_id} {new.circuit}"
+        if new.gen < old.gen:
+            self.fail("I3", f"{who} went back from gen {old.gen} to {new.gen}")
+        if new.previous_deployment and new.previous_deployment == new.deployment and not is_rollback(new.release_id):
+            self.fail("previous", f"{who}: previous_deployment points at itself ({new.deployment})")
+        if old.phase is new.phase and old.gen == new.gen:
+            if new.poll_n < old.poll_n:
+                self.fail("I3", f"{who} {new.phase} went back from look {old.poll_n} to {new.poll_n}")
+            return
+        self.engine.note(f"{who} {old.phase} -> {new.phase}{f': {new.error[:160]}' if new.error else ''}")
+        if (old.phase, new.phase) not in CIRCUIT_MOVES:
+            self.fail("I3", f"{who} moved {old.phase} -> {new.phase}")
+        if new.hist[-1].source != old.phase or new.hist[-1].target != new.phase:
+            self.fail("I3", f"{who}: the history does not say {old.phase} -> {new.phase}")
+        self._round_fits(new)
+
+    def _round_fits(self, run: CircuitRun) -> None:
+        """Work starts only in the round the release is in, or ends in it."""
+        stored = self.releases.rows[run.release_id].get(RELEASE_KEY)
+        if run.todo is Round.NONE or stored is None:
+            return
+        at = process.ROUND_OF.get(stored.row.phase)
+        if at is not run.todo and not (stored.row.is_terminal or run.todo < (at or 99)):
+            self.fail("I3", f"{run.release_id} {run.circuit} works in {run.todo.name} while it is {stored.row.phase}")
+
+    def _moved_release(self, old: Release, new: Release) -> None:
+        who = new.release_id
+        if new.gen < old.gen or new.gen > old.gen + 1:
+            self.fail("I3", f"{who} went from gen {old.gen} to {new.gen}")
+        if old.phase is new.phase and old.gen == new.gen:
+            if new.fanout_cursor < old.fanout_cursor:
+                self.fail("I3", f"{who}: the cursor went back to {new.fanout_cursor!r}")
+            return
+        self.engine.note(f"{who} {old.phase} -> {new.phase} (gen {new.gen}) {new.reason[:200]}")
+        if (old.phase, new.phase) not in RELEASE_MOVES:
+            self.fail("I3", f"{who} moved {old.phase} -> {new.phase}")
+        if (
+            old.phase in process.ROUND_OF
+            and old.fanout_cursor != FANOUT_END
+            and new.phase not in {R.FAILED, R.REVERTING}
+        ):
+            self.fail("I3", f"{who} left {old.phase} before its fan-out had ended")
+        if old.phase in process.ROUND_OF and new.phase not in {R.FAILED, R.REVERTING}:
+            self._nobody_works(old, new)
+
+    def _nobody_works(self, old: Release, new: Release) -> None:
+        runs = [stored.row for stored in self.releases._of(CircuitRun, new.release_id)]
+        working = [str(run.circuit) for run in runs if run.todo is process.ROUND_OF[old.phase]]
+        if working:
+            self.fail("I3", f"{new.release_id} left {old.phase} while {', '.join(working)} worked in it")
+        if new.phase not in {R.CANCELLED, R.SUPERSEDED} and any(run.phase in UNSUCCESSFUL for run in runs):
+            self.fail("known failure 2", f"{new.release_id} went {old.phase} -> {new.phase} with a failed circuit")
+        if len(runs) != new.total:
+            self.fail("known failure 1", f"{new.release_id} went on with {len(runs)} of {new.total} circuits")
+
+    def _moved_gate(self, old: Gate, new: Gate) -> None:
+        who = f"{new.release_id} {new.gate}"
+        if old.state is new.state:
+            return
+        if (old.state, new.state) not in GATE_MOVES:
+            self.fail("I9", f"{who} moved {old.state} -> {new.state}")
+        if new.state is GateState.OPEN and new.gen <= old.gen:
+            self.fail("I9", f"{who} was opened again in gen {new.gen}")
+        if new.state is GateState.APPROVED:
+            vote = new.decisions[-1]
+            if vote.at >= new.expires_at:
+                self.fail("I1", f"{who} was approved at {vote.at}, after {new.expires_at}")
+            if vote.digest != new.digest:
+                self.fail("known failure 10", f"{who} was approved on other evidence")
+        if new.state is GateState.EXPIRED and self.engine.now() < new.expires_at:
+            self.fail("R8", f"{who} expired at {self.engine.now()}, before {new.expires_at}")
+
+    # --------------------------------------------------------------------------- I4, I5, I6: locks and ledgers
+
+    def _locked(self, new: EndpointLock, entry: LedgerEntry | None, old: EndpointLock | None) -> None:
+        place = (new.environment, new.circuit)
+        who = f"{new.environment} {new.circuit}"
+        self.engine.note(f"lock {who}: {new.owner} fence {new.fence} want {new.want or '-'}")
+        if new.want:
+            self.wanted[place].add(new.want)
+        if entry:
+            rows = sorted(self.endpoints.ledgers[place], key=lambda row: row.fence)
+            if len(rows) > 1 and rows[-1].previous != rows[-2].deployment:
+                self.fail(
+                    "I5",
+                    f"{who}: {rows[-1].deployment} says previous {rows[-1].previous!r}, "
+                    f"{rows[-2].deployment!r} was live",
+                )
+            if rows[-1] is not entry:
+                self.fail("I6", f"{who}: a ledger row was written below the newest")
+        if old is None:
+            return
+        if new.fence < old.fence:
+            self.fail("I6", f"{who}: the fence fell from {old.fence} to {new.fence}")
+        moved = (new.owner, new.want, new.want_none) != (old.owner, old.want, old.want_none)
+        if moved and new.fence == old.fence:
+            self.fail("I6", f"{who}: owner or want changed under the same fence {new.fence}")
+        if new.want != old.want and entry is None:
+            self.fail("I5", f"{who}: want changed to {new.want!r} without a ledger row")
+        if new.owner != old.owner:
+            self._taken_over(who, new, old)
+
+    def _taken_over(self, who: str, new: EndpointLock, old: EndpointLock) -> None:
+        if new.environment is Environment.TEST or is_rollback(new.owner):
+            return
+        before = self.releases.rows[old.owner].get(RELEASE_KEY)
+        if before is not None and not before.row.is_terminal:
+            self.fail("I4", f"{who}: {new.owner} took the lock from {old.owner}, which is {before.row.phase}")
+        if new.owner_seq < old.owner_seq:
+            self.fail("I4", f"{who}: the older {new.owner} took the lock from {old.owner}")
+        if old.is_held(self.engine.now()):
+            self.fail("known failure 12", f"{who}: {new.owner} took a held endpoint")
+
+    # --------------------------------------------------------------------------------- I1, I2: Azure ML writes
+
+    def _wrote(self, name: str, args: Any, named: Any) -> None:
+        match name:
+            case "promote":
+                self._promoted(named)
+            case "create_deployment":
+                self._deployed(args[0], args[1])
+            case "create_endpoint" if args[0] is Environment.PRODUCTION:
+                self._some_approved(args[1])
+            case "set_default":
+                self._switched(args[0], args[1], args[2])
+            case "start_smoke_job":
+                self.engine.note(f"smoke job {named['job_name']} on {named['deployment']}")
+                self.jobs_started[named["endpoint"], named["deployment"]].add(named["job_name"])
+
+    def was_approved(self, release_id: str, gate: GateName) -> bool:
+        stored = self.releases.rows[release_id].get(gate_key(gate))
+        return stored is not None and any(entry.target == GateState.APPROVED for entry in stored.row.hist)
+
+    def _promoted(self, named: Any) -> None:
+        release_id = named["tags"]["release_id"]
+        key = (named["name"], named["version"])
+        self.engine.note(f"promote {key[0]} {key[1]}")
+        if not self.was_approved(release_id, GateName.REGISTRY):
+            self.fail("I1", f"{key} was promoted without an approval")
+        held = self.models._registry[key].version
+        if held.tags != self.promoted.setdefault(key, held.tags):
+            self.fail("I2", f"{key} got other tags on a second try")
+        if len(held.tags) != 7 or key[1] != registry_version(release_id):
+            self.fail("R15", f"{key} has tags {held.tags}")
+
+    def _deployed(self, environment: Environment, spec: DeploymentSpec) -> None:
+        release_id = spec.tags["release_id"]
+        self.engine.note(f"deploy {environment} {spec.name}")
+        gate = GateName.PRODUCTION if environment is Environment.PRODUCTION else GateName.REGISTRY
+        if not self.was_approved(release_id, gate):
+            self.fail("I1", f"{spec.name} was deployed to {environment} without an approval")
+        if len(spec.tags) != 4:
+            self.fail("R37", f"{spec.name} has tags {spec.tags}")
+
+    def _some_approved(self, endpoint: str) -> None:
+        for release_id in list(self.releases.rows):
+            for stored in self.releases._of(CircuitRun, release_id):
+                if stored.row.endpoint == endpoint and self.was_approved(release_id, GateName.PRODUCTION):
+                    return
+        self.fail("I1", f"{endpoint} was made in production without an approval")
+
+    def _switched(self, environment: Environment, endpoint: str, deployment: str) -> None:
+        self.engine.note(f"default {environment} {endpoint} := {deployment}")
+        places = [place for place in self.wanted if f"be-{place[1].plant_id}-{place[1].circuit_id}".lower() == endpoint]
+        if not any(deployment in self.wanted[place] for place in places if place[0] is environment):
+            self.fail("I4", f"{endpoint} in {environment} was switched to {deployment}, which nobody wanted")
+        release_id = self.release_of.get(deployment)
+        if environment is Environment.PRODUCTION and release_id:
+            if not self.was_approved(release_id, GateName.PRODUCTION):
+                self.fail("I1", f"{deployment} went live without an approval")
+            held = self.models._endpoints[environment, endpoint].deployments[deployment]
+            if not held.settling.is_over(self.engine.now()):
+                self.fail("known failure 5", f"{deployment} went live before it stood")
+
+    # ------------------------------------------------------------------------------------------- at rest
+
+    def at_rest(self, *, live: bool = True, quiet: bool = False) -> None:
+        """Nothing is left to do. `live`: everything must have ended; `quiet`: nothing went wrong on the way."""
+        for release_id in list(self.releases.rows):
+            stored = self.releases.rows[release_id].get(RELEASE_KEY)
+            if stored is None:
+                if self.releases.rows[release_id]:
+                    self.fail("I8", f"{release_id} has rows and no release")
+                continue
+            if live:
+                self._ended(stored.row)
+            if stored.row.is_terminal:
+                self._all_or_nothing(stored.row)
+        if live:
+            self._nothing_left(quiet=quiet)
+        for place in list(self.endpoints.locks):
+            self._default_is_want(*place, live=live)
+        self._kept_jobs()
+
+    def _ended(self, release: Release) -> None:
+        if not release.is_terminal:
+            self.fail("I8", f"{release.release_id} is {release.phase} for ever")
+        for stored in self.releases._of(CircuitRun, release.release_id):
+            if stored.row.todo:
+                self.fail("I7", f"{release.release_id} {stored.row.circuit} is {stored.row.phase} for ever")
+        for stored in self.releases._of(Notice, release.release_id):
+            if stored.row.state is NoticeState.PENDING:
+                self.fail("I7", f"{row_key(stored.row)} was never sent")
+        if len(self.releases._of(CircuitRun, release.release_id)) != release.total and release.phase is R.SUCCEEDED:
+            self.fail("known failure 1", f"{release.release_id} has not all its circuits")
+
+    def _nothing_left(self, *, quiet: bool) -> None:
+        if self.releases.listed:
+            self.fail("I8", f"still active: {sorted(self.releases.listed)}")
+        taken = [stored.row.number for stored in self.slots.known.values() if stored.row.owner]
+        if taken and quiet:  # otherwise its owner may have died; the lease runs out by itself
+            self.fail("I7", f"slots {taken} were never freed")
+
+    def _all_or_nothing(self, release: Release) -> None:
+        """D11, I4: after the end no circuit is in between."""
+        if release.kind is ProcessKind.ROLLBACK:
+            return
+        runs = [stored.row for stored in self.releases._of(CircuitRun, release.release_id)]
+        if release.phase is R.SUCCEEDED:
+            odd = [f"{run.circuit} {run.phase}" for run in runs if run.phase not in NEUTRAL | {C.LIVE}]
+            if odd or not any(run.phase in {C.LIVE, C.ROLLED_BACK} for run in runs):
+                self.fail("D11", f"{release.release_id} succeeded with {odd or 'nobody live'}")
+            return
+        for run in runs:
+            stored = self.endpoints.locks.get((Environment.PRODUCTION, run.circuit))
+            mine = stored is not None and (stored.row.owner, stored.row.want) == (release.release_id, run.deployment)
+            if mine and not is_stuck(run):
+                self.fail("D11", f"{release.release_id} is {release.phase}, and {run.circuit} wants {run.deployment}")
+
+    def _default_is_want(self, environment: Environment, circuit: Circuit, *, live: bool) -> None:
+        lock = self.endpoints.locks[environment, circuit].row
+        if not lock.want and not lock.want_none:
+            return
+        name = f"be-{circuit.plant_id}-{circuit.circuit_id}".lower()
+        endpoint = self.models.endpoint(environment, name)
+        if endpoint is None or endpoint.default == lock.want:
+            return
+        if self._is_excused(lock) or not live:
+            self.exempted += 1
+            return
+        self.fail(
+            "I4",
+            f"at rest {name} in {environment} has {endpoint.default or '(none)'}, "
+            f"wanted is {lock.want or '(none)'} by {lock.owner}",
+        )
+
+    def _is_excused(self, lock: EndpointLock) -> bool:
+        """Its owner's run ended errored at its deadline, and says so."""
+        stored = self.releases.rows[lock.owner].get(f"c|{lock.circuit.plant_id}|{lock.circuit.circuit_id}")
+        return stored is not None and is_stuck(stored.row)
+
+    def _kept_jobs(self) -> None:
+        """Known failure 11, D14: one job per try."""
+        for (endpoint, deployment), names in self.jobs_started.items():
+            release_id = self.release_of[deployment]
+            gen = self.releases.rows[release_id][RELEASE_KEY].row.gen
+            if len(names) > gen:
+                self.fail("D14", f"{endpoint} {deployment} was tested by {len(names)} jobs in {gen} tries")
+
+
+def is_stuck(run: CircuitRun) -> bool:
+    """D11's named cases: it could not be put right within its deadline."""
+    return run.phase in UNSUCCESSFUL and any(words in run.error for words in STUCK)

@@ -1,0 +1,45 @@
+"""Wherever the process dies, the release comes to the same end, and nothing is made twice (issue 5.4)."""
+
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from tests.simulation.crash_points import RELEASE, crash_after
+from tests.simulation.universe import Nets, Result
+
+SHARES = 8
+
+
+@cache
+def undisturbed() -> Result:
+    return crash_after(0)
+
+
+def test_the_undisturbed_release_succeeds() -> None:
+    """What every crashed one is compared with: five models, ten deployments, five jobs, each mail once."""
+    result = undisturbed()
+
+    assert not result.violation, result.told()
+    assert result.phases == (f"{RELEASE} succeeded",)
+    assert (len(result.promoted), len(result.deployments), len(result.jobs)) == (5, 12, 5)
+    assert set(Counter(result.mails).values()) == {1}
+    assert result.effects > 100
+
+
+@pytest.mark.parametrize("nets", [Nets.ALL, Nets.NO_REDELIVERY])
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_crash_after_any_effect_changes_nothing_about_the_end(share: int, nets: Nets) -> None:
+    """After the k-th table write, send, Azure ML call or mail, for every k; a repeated mail is the same message."""
+    expected = undisturbed()
+    for effect in range(1 + share, expected.effects + 1, SHARES):
+        result = crash_after(effect, nets=nets)
+        told = f"crash after effect {effect}\n{result.told()}"
+        assert not result.violation, told
+        assert result.phases == expected.phases, told
+        assert result.promoted == expected.promoted, told
+        assert result.deployments == expected.deployments, told
+        assert result.defaults == expected.defaults, told
+        assert result.jobs == expected.jobs, told
+        assert set(result.mails) == set(expected.mails), told
+        assert sum(Counter(result.mails).values()) <= len(expected.mails) + 1, told

@@ -1,0 +1,70 @@
+"""Unit: a failed activation as a table of circuit, before, tried, now (D11)."""
+
+from datetime import timedelta
+
+from shared.application.activation_report import activation_rows
+from shared.application.summary import release_summary
+from shared.domain.errors import PermanentError
+from shared.domain.model import CircuitPhase, Environment, Release, ReleasePhase
+from shared.domain.naming import deployment_name
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from tests.support.circuit_world import ESTATE
+from tests.support.pipeline_world import PipelineWorld
+
+SECOND_ID = "20251211.1"
+FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
+WILL_NOT_SWITCH = "be-plant001-circuit02"
+
+
+def failed_in_activation(world: PipelineWorld) -> Release:
+    """Two circuits have a predecessor, one of them will not switch; the third is new."""
+    world.release_all(RELEASE_ID, CIRCUIT, OTHER_CIRCUIT)
+    world.clock.forward(timedelta(days=1))
+    switch = world.models.set_default
+
+    def refuse(environment: Environment, endpoint: str, deployment: str) -> None:
+        if (environment, endpoint, deployment) == (Environment.PRODUCTION, WILL_NOT_SWITCH, SECOND):
+            raise PermanentError("the service refuses this deployment")
+        switch(environment, endpoint, deployment)
+
+    world.models.set_default = refuse  # type: ignore[method-assign]  # the fake's own method, for one endpoint
+    world.start(SECOND_ID, build="2")
+    world.to_phase(ReleasePhase.FAILED, SECOND_ID)
+    world.run()
+    return world.release(SECOND_ID)
+
+
+def test_every_circuit_is_back_and_the_table_says_so(world: PipelineWorld) -> None:
+    """Before, tried, now; the new one was never switched."""
+    release = failed_in_activation(world)
+    rows = {row.circuit: row for row in activation_rows(release, world.runs(SECOND_ID))}
+
+    assert (rows[str(CIRCUIT)].before, rows[str(CIRCUIT)].tried, rows[str(CIRCUIT)].now) == (FIRST, SECOND, FIRST)
+    assert rows[str(OTHER_CIRCUIT)].now == FIRST
+    assert "refuses this deployment" in rows[str(OTHER_CIRCUIT)].why
+    assert (rows[str(THIRD_CIRCUIT)].before, rows[str(THIRD_CIRCUIT)].now) == ("(none)", "(none)")
+    assert [world.live_default(circuit) for circuit in (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)] == [FIRST, FIRST, ""]
+
+
+def test_the_report_and_the_mail_carry_the_table(world: PipelineWorld) -> None:
+    """And name the circuit that would not switch as failed, although it is restored by now."""
+    release = failed_in_activation(world)
+    runs = world.runs(SECOND_ID)
+    report = release_summary(release, runs, ESTATE)
+
+    assert world.circuit(OTHER_CIRCUIT, SECOND_ID).phase is CircuitPhase.RESTORED
+    failed = report.partition("Failed Circuits:")[2].partition("Other Circuits:")[0]
+    assert "PLANT001 / CIRCUIT02" in failed
+    assert "refuses this deployment" in failed
+    table = [line.split() for line in report.partition("read last:")[2].splitlines()[1:5]]
+    assert table[0] == ["Circuit", "Before", "Tried", "Now"]
+    assert table[1] == [str(CIRCUIT), FIRST, SECOND, FIRST]
+    assert any(letter.summary == report for letter in world.mail.letters)
+
+
+def test_a_release_that_failed_before_has_no_such_table(world: PipelineWorld) -> None:
+    """Nothing was tried in production."""
+    world.start()
+    world.models.fail_next("registry_model", PermanentError("no"), times=99)
+    world.to_phase(ReleasePhase.FAILED)
+    assert activation_rows(world.release(), world.runs()) == ()

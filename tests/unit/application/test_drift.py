@@ -1,0 +1,177 @@
+"""Unit: defaults that were changed outside this app - told once, in the way of the next activation, repaired or accepted."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.application.drift import Drift
+from shared.application.queries import Queries
+from shared.domain.errors import RequestRefused, TransientError
+from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
+from shared.domain.naming import deployment_name
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
+from tests.support.pipeline_world import OPERATORS, PipelineWorld
+
+SECOND_ID, THIRD_ID = "20251211.1", "20251212.1"
+FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
+ENDPOINT = "be-plant001-circuit01"
+PRODUCTION = Environment.PRODUCTION
+WHO = {"by": "ops", "why": "asked around"}
+
+
+@pytest.fixture
+def drifted(world: PipelineWorld) -> PipelineWorld:
+    """Two releases, and then somebody makes the first one's deployment the default in the studio."""
+    for number, release_id in enumerate((RELEASE_ID, SECOND_ID)):
+        world.release_all(release_id, build=str(number))
+        world.clock.forward(timedelta(days=1))
+    world.models.set_default(PRODUCTION, ENDPOINT, FIRST)
+    world.clock.forward(timedelta(minutes=1))
+    world.mail.letters.clear()
+    return world
+
+
+def look(world: PipelineWorld) -> None:
+    Drift(world.ports).look()
+    world.run()
+
+
+def told(world: PipelineWorld) -> list[str]:
+    return [letter.notice.recipient for letter in world.mail.letters if letter.notice.moment is Moment.DRIFT_FOUND]
+
+
+def test_what_this_app_left_is_no_drift(world: PipelineWorld) -> None:
+    """Nor is an endpoint that it never saw, or has only looked at (R59)."""
+    world.release_all()
+    world.models.add_endpoint(PRODUCTION, "be-somebody-elses", default="mine")
+    look(world)
+    assert told(world) == []
+    assert Queries(world.ports).health() == {}
+
+
+def test_a_default_changed_outside_is_told_once_to_operators_and_degrades_health(drifted: PipelineWorld) -> None:
+    """Mail, page and health; the next look says nothing new."""
+    look(drifted)
+    look(drifted)
+
+    assert told(drifted) == list(OPERATORS)
+    (line,) = Queries(drifted.ports).health()["drift"]
+    assert line == f"{CIRCUIT}: {FIRST} is live on {ENDPOINT}, {SECOND} should be"
+    shown = Queries(drifted.ports).circuit(CIRCUIT)["production"]
+    assert isinstance(shown, dict)
+    assert shown["drift"]["what"] in line
+    letter = drifted.mail.letters[-1]
+    assert letter.release.warnings == (line,)
+    assert letter.view_url.startswith("https://releases.example.com/releases/drift-")
+
+
+def test_a_crash_between_telling_and_noting_tells_nothing_twice(drifted: PipelineWorld) -> None:
+    """The report's id follows from the rows as they were read."""
+
+    def breaks(request: str) -> None:
+        if request == "write_lock":
+            drifted.endpoints.on_request = lambda _request: None
+            raise TransientError("storage is gone")
+
+    drifted.endpoints.on_request = breaks
+    with pytest.raises(TransientError):
+        Drift(drifted.ports).look()
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+
+
+def test_a_default_that_was_put_right_by_hand_is_forgotten_and_would_be_told_again(drifted: PipelineWorld) -> None:
+    """Each change outside is told once."""
+    look(drifted)
+    drifted.models.set_default(PRODUCTION, ENDPOINT, SECOND)
+    drifted.clock.forward(timedelta(minutes=1))
+    look(drifted)
+    assert drifted.lock().drift == ""
+    drifted.models.set_default(PRODUCTION, ENDPOINT, FIRST)
+    drifted.clock.forward(timedelta(minutes=1))
+    look(drifted)
+    assert told(drifted) == [*OPERATORS, *OPERATORS]
+
+
+def test_drift_blocks_the_circuits_next_activation_and_says_what_to_do(drifted: PipelineWorld) -> None:
+    """The others of the release do not go live either: all or nothing."""
+    look(drifted)
+    drifted.start(THIRD_ID, build="3")
+    drifted.to_phase(ReleasePhase.FAILED, THIRD_ID)
+
+    failed = drifted.circuit(CIRCUIT, THIRD_ID)
+    assert failed.phase is CircuitPhase.FAILED
+    assert "changed outside this app" in failed.error
+    assert "/api/circuits/PLANT001/CIRCUIT01/drift/accept" in failed.error
+    assert drifted.live_default() == FIRST
+    assert drifted.live_default(OTHER_CIRCUIT) == SECOND
+
+
+def test_drift_stands_in_the_evidence_of_a_new_release(drifted: PipelineWorld) -> None:
+    """The approver is told before, not only by the failure."""
+    look(drifted)
+    drifted.start(THIRD_ID, CIRCUIT, build="3")
+    drifted.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL, THIRD_ID)
+    assert FIRST in str(drifted.circuit(CIRCUIT, THIRD_ID).evidence["drift"])
+
+
+def test_a_repair_makes_the_wanted_deployment_the_default_again(drifted: PipelineWorld) -> None:
+    """The request starts it; the sweeper's follow-up sees it through and takes the mark back."""
+    look(drifted)
+    drifted.models.operation_time = timedelta(seconds=20)
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    assert drifted.lock().repair_by == "ops"
+    Drift(drifted.ports).follow_up()
+    assert drifted.lock().drift
+    drifted.clock.forward(timedelta(minutes=1))
+    Drift(drifted.ports).follow_up()
+
+    assert drifted.live_default() == SECOND
+    assert (drifted.lock().drift, drifted.lock().repair_by) == ("", "")
+    assert Queries(drifted.ports).health() == {}
+
+
+def test_an_accepted_default_is_wanted_from_then_on_and_can_be_rolled_back(drifted: PipelineWorld) -> None:
+    """It has a ledger row of its own that names what it replaced."""
+    look(drifted)
+    fence = drifted.lock().fence
+    Drift(drifted.ports).accept(CIRCUIT, **WHO)
+
+    lock = drifted.lock()
+    assert (lock.want, lock.drift, lock.fence) == (FIRST, "", fence + 1)
+    newest = drifted.endpoints.ledger(PRODUCTION, CIRCUIT)[0]
+    assert (newest.deployment, newest.previous, newest.by) == (FIRST, SECOND, "ops: asked around")
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+    drifted.release_all(THIRD_ID, build="3")
+    assert drifted.circuit(CIRCUIT, THIRD_ID).previous_deployment == FIRST
+
+
+def test_there_is_nothing_to_decide_without_drift(world: PipelineWorld) -> None:
+    """And nothing while a release is at work on the endpoint."""
+    with pytest.raises(RequestRefused) as unknown:
+        Drift(world.ports).accept(CIRCUIT, **WHO)
+    assert unknown.value.status == 404
+    world.start()
+    world.to_phase(ReleasePhase.ACTIVATING)
+    with pytest.raises(RequestRefused, match="is at work there"):
+        Drift(world.ports).repair(CIRCUIT, **WHO)
+    world.run()
+    with pytest.raises(RequestRefused, match="nothing to decide"):
+        Drift(world.ports).repair(CIRCUIT, **WHO)
+
+
+def test_an_endpoint_that_is_gone_is_drift(drifted: PipelineWorld) -> None:
+    """Somebody deleted it."""
+    drifted.models._endpoints.pop((PRODUCTION, ENDPOINT))
+    look(drifted)
+    assert "the endpoint is gone" in drifted.lock().drift
+
+
+def test_a_rollback_of_a_drifted_circuit_clears_the_mark(drifted: PipelineWorld) -> None:
+    """It wants another default anyway, and reaches it."""
+    look(drifted)
+    drifted.roll_back(CIRCUIT)
+    drifted.run()
+    assert drifted.lock().drift == ""
+    assert drifted.live_default() == FIRST

@@ -1,0 +1,149 @@
+"""Unit: people are told once per moment, a channel that is down is tried again, and giving up is visible."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.email.message import message_id
+from shared.application.notices import deliver_notice, notices_for, send_command
+from shared.application.ports import Audience
+from shared.domain.commands import SendNotice
+from shared.domain.errors import PermanentError, TransientError
+from shared.domain.model import Channel, GateName, Moment, Notice, NoticeState, ReleasePhase
+from tests.support.builders import NOW, a_release
+from tests.support.pipeline_world import APPROVERS, OPERATORS, PipelineWorld
+
+AUDIENCE = Audience(approvers=APPROVERS, operators=(*OPERATORS, APPROVERS[0]), teams=True)
+
+
+@pytest.fixture
+def asked(world: PipelineWorld) -> PipelineWorld:
+    """Gate 1 has opened and nobody has been told yet."""
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    return world
+
+
+def notice_to(world: PipelineWorld, recipient: str = APPROVERS[0]) -> Notice:
+    return next(notice for notice in world.notices() if notice.recipient == recipient)
+
+
+def deliver(world: PipelineWorld, recipient: str = APPROVERS[0]) -> None:
+    deliver_notice(send_command(notice_to(world, recipient)), world.ports)
+
+
+@pytest.mark.parametrize(
+    ("moment", "people"),
+    [
+        (Moment.GATE_OPENED, {*APPROVERS, "channel"}),
+        (Moment.RELEASE_FAILED, {*APPROVERS, *OPERATORS, "channel"}),
+        (Moment.ARTIFACT_INVALID, {*OPERATORS, APPROVERS[0]}),
+    ],
+)
+def test_everybody_concerned_is_told_once(moment: Moment, people: set[str]) -> None:
+    """R54: approvers at gates, all at the end; nobody twice because of two roles."""
+    told = notices_for(a_release(), moment, AUDIENCE, NOW)
+
+    assert sorted(notice.recipient for notice in told) == sorted(people)
+
+
+def test_a_delivered_notice_is_not_delivered_again(asked: PipelineWorld) -> None:
+    """A duplicate of the message finds it sent."""
+    command = send_command(notice_to(asked))
+    deliver_notice(command, asked.ports)
+    deliver_notice(command, asked.ports)
+
+    assert len(asked.mail.letters) == 1
+    assert notice_to(asked).state is NoticeState.SENT
+
+
+def test_a_mail_about_a_gate_carries_the_persons_own_link_and_a_card_none(asked: PipelineWorld) -> None:
+    """A Teams card never carries a personal link."""
+    for recipient in (*APPROVERS, "channel"):
+        deliver(asked, recipient)
+
+    links = [letter.link for letter in asked.mail.letters]
+    assert len({link.url for link in links if link}) == 2
+    assert [letter.link for letter in asked.teams.letters] == [None]
+
+
+def test_a_channel_that_is_down_is_tried_again_with_back_off(asked: PipelineWorld) -> None:
+    """And the row says how often, and when next."""
+    asked.mail.failures = [TransientError("connection refused")] * 2
+
+    deliver(asked)
+    first = asked.bus.sent[-1]
+    deliver(asked)
+    second = asked.bus.sent[-1]
+    deliver(asked)
+
+    assert isinstance(first, SendNotice)
+    assert isinstance(second, SendNotice)
+    assert [(first.n, first.delay), (second.n, second.delay)] == [
+        (1, timedelta(seconds=5)),
+        (2, timedelta(seconds=10)),
+    ]
+    assert notice_to(asked).state is NoticeState.SENT
+    assert len(asked.mail.letters) == 1
+
+
+def test_after_eight_tries_it_is_given_up_visibly(asked: PipelineWorld) -> None:
+    """Undelivered stays in the row with the reason."""
+    asked.mail.failures = [TransientError("connection refused")] * 99
+    for _ in range(8):
+        deliver(asked)
+
+    notice = notice_to(asked)
+    assert (notice.state, notice.last_error) == (NoticeState.UNDELIVERED, "connection refused")
+
+
+def test_a_recipient_the_channel_refuses_is_given_up_at_once(asked: PipelineWorld) -> None:
+    """Trying again changes nothing."""
+    asked.mail.failures = [PermanentError("no such mailbox")]
+    deliver(asked)
+
+    assert notice_to(asked).state is NoticeState.UNDELIVERED
+
+
+def test_a_gate_answered_meanwhile_needs_no_mail(asked: PipelineWorld) -> None:
+    """The request would ask for what is decided."""
+    command = send_command(notice_to(asked, APPROVERS[1]))
+    asked.answer(GateName.REGISTRY)
+
+    deliver_notice(command, asked.ports)
+
+    assert asked.mail.letters == []
+    assert notice_to(asked, APPROVERS[1]).last_error == "no longer needed"
+
+
+def test_a_lost_write_after_a_delivery_repeats_the_same_message(asked: PipelineWorld) -> None:
+    """Issue 5.4: a repeated mail has the same Message-ID."""
+    command = send_command(notice_to(asked))
+
+    def lose(request: str) -> None:
+        if request == "commit":
+            raise TransientError("storage is down")
+
+    asked.releases.on_request = lose
+    with pytest.raises(TransientError):
+        deliver_notice(command, asked.ports)
+    asked.releases.on_request = lambda _request: None
+    deliver_notice(command, asked.ports)
+
+    first, again = (message_id(letter.notice, "example.com") for letter in asked.mail.letters)
+    assert first == again
+
+
+def test_a_release_that_fails_twice_tells_people_twice(world: PipelineWorld) -> None:
+    """Each end is a message of its own, or the second one could never be written."""
+    world.start()
+    world.models.change_dev_model("plant001-circuit01", "12345-2025-11-01", tags={"validated": "True"})
+    world.run()
+    assert world.phase() is ReleasePhase.FAILED
+    world.operations().retry("20251210.1", by="ops", reason="again", exclude={})
+    world.run()
+
+    assert world.phase() is ReleasePhase.FAILED
+    told = [n for n in world.notices() if n.moment is Moment.RELEASE_FAILED and n.channel is Channel.EMAIL]
+    assert len(told) == 6
+    assert len({message_id(notice, "example.com") for notice in told}) == 6

@@ -1,0 +1,43 @@
+"""Unit: what a rollback of many circuits costs, counted in virtual time (R44)."""
+
+from datetime import timedelta
+
+import pytest
+
+from benchmarks.rollback_200 import GOAL, MOST_CALLS, OLD_ID, an_estate, circuit, roll_back
+from shared.application.rollbacks import RollbackRequest, Rollbacks
+from shared.domain.commands import FanOut
+from shared.domain.naming import deployment_name
+
+
+@pytest.mark.parametrize("workers", [8, 24])
+def test_two_hundred_circuits_are_back_within_two_minutes_by_one_write_each(workers: int) -> None:
+    """At most five Azure ML calls per circuit, and the service never has to refuse one."""
+    found = roll_back(workers=workers)
+    assert found.back == found.restored == 200
+    assert found.seconds <= GOAL.total_seconds()
+    assert found.most_calls <= MOST_CALLS
+    assert found.writes == {1: 200}
+    assert found.refused == 0
+
+
+def test_one_circuit_is_back_as_soon_as_its_switch_has_ended() -> None:
+    """A switch of twenty seconds is seen at its second look."""
+    assert roll_back(circuits=1).seconds < 30
+
+
+def test_switches_start_one_after_the_other_across_pages() -> None:
+    """Two at once, then six a second; each circuit's deadline counts from its turn."""
+    world, _ = an_estate(200)
+    asked = world.clock.now()
+    everything = tuple(map(circuit, range(200)))
+    started = Rollbacks(world.ports).request(RollbackRequest(requested_by="ops", reason="test", circuits=everything))
+    fan_outs = [command for command in world.bus.take() if isinstance(command, FanOut)]
+    while fan_outs:
+        world.handle(fan_outs.pop())
+        fan_outs += [command for command in world.bus.take() if isinstance(command, FanOut)]
+    since = sorted(run.since - asked for run in world.runs(started.rollback_id))
+    assert timedelta(seconds=32) < since[-1] < timedelta(seconds=40)
+    starts = [at.total_seconds() for at in since]
+    assert max(sum(start <= other < start + 1 for other in starts) for start in starts) <= 9
+    assert world.live_default(circuit(0)) != deployment_name(OLD_ID)

@@ -1,0 +1,219 @@
+"""Unit: rollbacks among releases, other rollbacks and workers that were frozen - who wins, and what stays true."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.application.worker import Worker
+from shared.domain.commands import RunStep, StepKind
+from shared.domain.errors import RequestRefused, TransientError
+from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
+from shared.domain.naming import deployment_name
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from tests.support.pipeline_world import PipelineWorld
+
+IDS = (RELEASE_ID, "20251211.1", "20251212.1")
+FIRST, SECOND, THIRD = (deployment_name(release_id) for release_id in IDS)
+ENDPOINT = "be-plant001-circuit01"
+PRODUCTION = Environment.PRODUCTION
+ALL = (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)
+
+
+@pytest.fixture
+def twice(world: PipelineWorld) -> PipelineWorld:
+    """Two releases of three circuits."""
+    for number, release_id in enumerate(IDS[:2]):
+        world.release_all(release_id, build=str(number))
+        world.clock.forward(timedelta(days=1))
+    return world
+
+
+def activating(world: PipelineWorld) -> PipelineWorld:
+    """A third release has just begun to switch all circuits."""
+    world.models.operation_time = timedelta(seconds=20)
+    world.start(IDS[2], build="3")
+    world.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    world.run(lambda: world.lock().want == THIRD)
+    return world
+
+
+def test_a_late_put_of_the_release_that_lost_is_put_right_by_its_own_next_look(twice: PipelineWorld) -> None:
+    """The worker froze before its PUT; the rollback was verified meanwhile; then the PUT lands."""
+    twice.models.operation_time = timedelta(seconds=20)
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    rolled: list[str] = []
+    switch = twice.models.set_default
+
+    def freezes(environment: Environment, endpoint: str, deployment: str) -> None:
+        if deployment == THIRD and endpoint == ENDPOINT and not rolled:
+            rolled.append(twice.roll_back(CIRCUIT, to=FIRST).rollback_id)
+            twice.run(lambda: twice.release(rolled[0]).is_terminal)
+            assert twice.live_default() == FIRST
+        switch(environment, endpoint, deployment)
+
+    twice.models.set_default = freezes  # type: ignore[method-assign]  # the fake's own method, once frozen
+    twice.run()
+
+    assert rolled
+    assert twice.phase(rolled[0]) is ReleasePhase.SUCCEEDED
+    assert twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.SUPERSEDED
+    assert twice.live_default() == FIRST == twice.lock().want
+    assert twice.live_default(OTHER_CIRCUIT) == THIRD
+    assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
+
+
+def test_a_circuit_that_is_live_already_becomes_neutral_while_its_release_goes_on(twice: PipelineWorld) -> None:
+    """D11: rolled-back circuits do not count, and are not reverted a second time."""
+    activating(twice)
+    twice.run(lambda: twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.LIVE)
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+
+    run = twice.circuit(CIRCUIT, IDS[2])
+    assert run.phase is CircuitPhase.ROLLED_BACK
+    assert started.rollback_id in run.hist[-1].why
+    assert run.hist[-1].by == "ops"
+    assert twice.live_default() == SECOND
+    assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
+
+
+def test_a_release_whose_circuits_all_went_back_says_so_in_its_summary(twice: PipelineWorld) -> None:
+    """Afterwards too: what it made live is live no more."""
+    twice.roll_back(release_id=IDS[1])
+    twice.run()
+    assert {run.phase for run in twice.runs(IDS[1])} == {CircuitPhase.ROLLED_BACK}
+    assert [twice.live_default(circuit) for circuit in ALL] == [FIRST] * 3
+
+
+def test_a_rollback_whose_target_could_not_serve_may_be_asked_for_again_at_once(twice: PipelineWorld) -> None:
+    """Nothing had changed, so the same request is a new try."""
+    twice.models.delete_deployment(PRODUCTION, ENDPOINT, FIRST)
+    first = twice.roll_back(CIRCUIT)
+    twice.run()
+    assert twice.phase(first.rollback_id) is ReleasePhase.FAILED
+    assert twice.live_default() == SECOND
+    again = twice.roll_back(CIRCUIT)
+    assert again.rollback_id != first.rollback_id
+    assert again.is_new
+
+
+def test_repeating_a_rollback_that_failed_on_one_circuit_takes_no_other_further_back(twice: PipelineWorld) -> None:
+    """D13: the same request within ten minutes is the same rollback, also a half failed one."""
+    twice.models.delete_deployment(PRODUCTION, ENDPOINT, FIRST)
+    first = twice.roll_back(CIRCUIT, OTHER_CIRCUIT)
+    twice.run()
+    assert twice.phase(first.rollback_id) is ReleasePhase.FAILED
+    again = twice.roll_back(CIRCUIT, OTHER_CIRCUIT)
+    assert (again.rollback_id, again.is_new) == (first.rollback_id, False)
+    assert twice.live_default(OTHER_CIRCUIT) == FIRST
+
+
+def test_the_target_is_looked_at_although_the_first_look_broke(twice: PipelineWorld) -> None:
+    """A transient error must not let an unchecked target through."""
+    twice.models.delete_deployment(PRODUCTION, ENDPOINT, FIRST)
+    twice.clock.forward(timedelta(minutes=1))
+    twice.models.fail_next("deployment", TransientError("503"))
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+    assert "does not exist" in twice.circuit(CIRCUIT, started.rollback_id).error
+    assert twice.lock().owner == IDS[1]
+
+
+def test_a_target_of_another_circuit_is_refused(twice: PipelineWorld) -> None:
+    """The right name, the wrong model: somebody made it by hand."""
+    twice.models.add_endpoint(PRODUCTION, ENDPOINT, default=SECOND, deployments=[FIRST, SECOND])
+    held = twice.models._endpoints[PRODUCTION, ENDPOINT].deployments[FIRST]
+    object.__setattr__(held.spec, "model_name", "plant002-circuit01")
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+    run = twice.circuit(CIRCUIT, started.rollback_id)
+    assert run.phase is CircuitPhase.FAILED
+    assert "which is not plant001-circuit01" in run.error
+    assert twice.live_default() == SECOND
+
+
+def test_of_a_release_the_circuits_that_can_go_back_do_and_the_others_are_named(world: PipelineWorld) -> None:
+    """A new circuit must not keep fifty others from going back; asked for by name it is refused."""
+    world.release_all(IDS[0], CIRCUIT)
+    world.clock.forward(timedelta(days=1))
+    world.release_all(IDS[1], CIRCUIT, OTHER_CIRCUIT, build="2")
+    started = world.roll_back(release_id=IDS[1])
+    world.run()
+    assert world.live_default() == FIRST
+    assert world.live_default(OTHER_CIRCUIT) == SECOND
+    (note,) = started.notes
+    assert note.startswith(f"left out: {OTHER_CIRCUIT}")
+    with pytest.raises(RequestRefused, match="Nothing was changed"):
+        world.roll_back(CIRCUIT, OTHER_CIRCUIT)
+
+
+def test_a_circuit_on_which_a_newer_release_went_live_is_left_out_of_the_older_ones_rollback(
+    twice: PipelineWorld,
+) -> None:
+    """Rolling the first release back must not take back what the second one brought."""
+    with pytest.raises(RequestRefused, match=f"{SECOND} is live, not {FIRST}"):
+        twice.roll_back(release_id=IDS[0])
+
+
+def test_a_drill_leaves_production_and_the_releases_rows_alone(twice: PipelineWorld) -> None:
+    """The same path in Test: no write to production, no hold, the run stays live."""
+    writes = len(twice.models.production_writes())
+    started = twice.roll_back(release_id=IDS[1], environment=Environment.TEST)
+    twice.run()
+    assert twice.phase(started.rollback_id) is ReleasePhase.SUCCEEDED
+    assert [twice.live_default(circuit, Environment.TEST) for circuit in ALL] == [FIRST] * 3
+    assert len(twice.models.production_writes()) == writes
+    assert [twice.live_default(circuit) for circuit in ALL] == [SECOND] * 3
+    assert {run.phase for run in twice.runs(IDS[1])} == {CircuitPhase.LIVE}
+    assert twice.lock().hold_until is None
+    assert twice.lock(CIRCUIT, Environment.TEST).hold_until is None
+
+
+def test_a_hold_is_told_at_inspection_at_gate_2_and_in_every_summary(twice: PipelineWorld) -> None:
+    """Since when, by whom, because of what; and the circuit is left out."""
+    twice.roll_back(CIRCUIT)
+    twice.run()
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL, IDS[2])
+    assert "by ops, because bad predictions" in str(twice.circuit(CIRCUIT, IDS[2]).evidence["hold"])
+    twice.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, IDS[2])
+    frozen = twice.evidence.get(twice.gate(GateName.PRODUCTION, IDS[2]).evidence_blob)
+    assert frozen is not None
+    assert b"because bad predictions" in frozen
+    twice.to_phase(ReleasePhase.SUCCEEDED, IDS[2])
+    twice.run()
+    assert twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.EXCLUDED
+    (summary,) = {x.summary for x in twice.mail.letters if x.release.release_id == IDS[2] and x.rollback_link}
+    assert "Open Holds" in summary
+    assert f"{CIRCUIT}: held since" in summary
+    assert twice.live_default() == FIRST
+
+
+def test_a_hold_that_is_set_while_gate_2_is_open_reaches_its_evidence(twice: PipelineWorld) -> None:
+    """The evidence is refreshed, so an approver of the old one is told what changed."""
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, IDS[2])
+    digest = twice.gate(GateName.PRODUCTION, IDS[2]).digest
+    twice.holds().hold(CIRCUIT, until=None, by="ops", why="waits for a sensor")
+    twice.sweep_for(timedelta(minutes=20))
+    gate = twice.gate(GateName.PRODUCTION, IDS[2])
+    assert gate.digest != digest
+    assert b"waits for a sensor" in (twice.evidence.get(gate.evidence_blob) or b"")
+
+
+def test_a_stale_restore_of_a_drill_converges_in_test_only(twice: PipelineWorld) -> None:
+    """Late messages put the endpoint right that they are about."""
+    started = twice.roll_back(CIRCUIT, environment=Environment.TEST)
+    twice.run()
+    writes = len(twice.models.production_writes())
+    run = twice.circuit(CIRCUIT, started.rollback_id)
+    late = RunStep(
+        release_id=started.rollback_id, circuit=CIRCUIT, gen=1, kind=StepKind.RESTORE, phase=CircuitPhase.RESTORING, n=0
+    )
+    twice.models.set_default(Environment.TEST, run.endpoint, SECOND)
+    twice.clock.forward(timedelta(minutes=1))
+    Worker(twice.ports).handle(late)
+    twice.run()
+    assert twice.live_default(CIRCUIT, Environment.TEST) == FIRST
+    assert len(twice.models.production_writes()) == writes

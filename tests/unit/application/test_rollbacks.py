@@ -1,0 +1,221 @@
+"""Unit: back to what was live before, in one call; D13's cases, and who wins when others are at work."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.errors import RequestRefused
+from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
+from shared.domain.naming import deployment_name
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from tests.support.pipeline_world import PipelineWorld
+
+IDS = (RELEASE_ID, "20251211.1", "20251212.1")
+FIRST, SECOND, THIRD = (deployment_name(release_id) for release_id in IDS)
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def released(world: PipelineWorld, count: int) -> PipelineWorld:
+    """Releases one after the other, all live."""
+    for number, release_id in enumerate(IDS[:count]):
+        world.release_all(release_id, build=str(number))
+        world.clock.forward(timedelta(days=1))
+    return world
+
+
+@pytest.fixture
+def twice(world: PipelineWorld) -> PipelineWorld:
+    return released(world, 2)
+
+
+def test_a_rollback_makes_the_previous_deployment_the_default(twice: PipelineWorld) -> None:
+    """R42, R43: nothing is created; one write to production, and it was re-read."""
+    writes = len(twice.models.production_writes())
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+
+    assert twice.live_default() == FIRST
+    assert [call.method for call in twice.models.production_writes()[writes:]] == ["set_default"]
+    assert twice.phase(started.rollback_id) is ReleasePhase.SUCCEEDED
+    assert twice.live_default(OTHER_CIRCUIT) == SECOND
+
+
+def test_it_records_from_to_and_seconds_and_tells_people(twice: PipelineWorld) -> None:
+    """R44: request-to-verified is recorded for every rollback."""
+    twice.models.operation_time = timedelta(seconds=20)
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+
+    told = twice.circuit(CIRCUIT, started.rollback_id).evidence["rollback"]
+    assert isinstance(told, dict)
+    assert (told["from"], told["to"]) == (SECOND, FIRST)
+    assert 20 <= told["seconds"] <= 120
+    assert {n.moment for n in twice.notices(started.rollback_id)} == {Moment.ROLLBACK_ENDED}
+
+
+def test_a_double_click_starts_one_rollback(twice: PipelineWorld) -> None:
+    """D13: the same id, whether the first has switched anything yet or not."""
+    first = twice.roll_back(CIRCUIT)
+    again = twice.roll_back(CIRCUIT)
+    twice.run()
+    later = twice.roll_back(CIRCUIT)
+
+    assert (first.is_new, again.is_new, later.is_new) == (True, False, False)
+    assert first.rollback_id == again.rollback_id == later.rollback_id
+    assert twice.live_default() == FIRST
+
+
+def test_the_same_request_after_ten_minutes_goes_one_further_back(world: PipelineWorld) -> None:
+    """D13: and says so."""
+    released(world, 3)
+    world.roll_back(CIRCUIT)
+    world.run()
+    world.clock.forward(TEN_MINUTES)
+
+    further = world.roll_back(CIRCUIT)
+    world.run()
+
+    assert further.is_new
+    assert "one further back" in further.notes[0]
+    assert world.live_default() == FIRST
+
+
+def test_one_second_before_ten_minutes_it_is_the_same_request(world: PipelineWorld) -> None:
+    """D13."""
+    released(world, 3)
+    first = world.roll_back(CIRCUIT)
+    asked_at = world.release(first.rollback_id).created_at
+    world.run()
+    world.clock.set(asked_at + TEN_MINUTES - timedelta(seconds=1))
+
+    assert world.roll_back(CIRCUIT).rollback_id == first.rollback_id
+
+
+def test_a_rollback_never_goes_forward_to_what_was_rolled_back(world: PipelineWorld) -> None:
+    """D13: the row that first activated the default counts, never a rollback's."""
+    released(world, 3)
+    world.roll_back(CIRCUIT)
+    world.run()
+    world.clock.forward(TEN_MINUTES)
+    world.roll_back(CIRCUIT)
+    world.run()
+    world.clock.forward(TEN_MINUTES)
+
+    with pytest.raises(RequestRefused) as refused:
+        world.roll_back(CIRCUIT)
+    assert refused.value.status == 409
+    assert world.live_default() == FIRST
+
+
+def test_the_first_release_of_a_circuit_can_not_be_rolled_back(world: PipelineWorld) -> None:
+    """D6: 409 with the reason, and nothing changes."""
+    released(world, 1)
+    lock = world.lock()
+
+    with pytest.raises(RequestRefused) as refused:
+        world.roll_back(CIRCUIT)
+
+    assert refused.value.status == 409
+    assert "D6" in refused.value.detail
+    assert world.lock() == lock
+
+
+def test_a_circuit_nobody_has_released_can_not_be_rolled_back(world: PipelineWorld) -> None:
+    """Nothing of ours is live there."""
+    with pytest.raises(RequestRefused) as refused:
+        world.roll_back(CIRCUIT)
+
+    assert refused.value.status == 409
+
+
+def test_a_request_on_outdated_knowledge_finds_the_rollback_that_made_it_outdated(twice: PipelineWorld) -> None:
+    """D13: `from` is no longer live: 200 with the existing one, hours later too."""
+    first = twice.roll_back(CIRCUIT, seen={CIRCUIT: SECOND})
+    twice.run()
+    twice.clock.forward(timedelta(hours=5))
+
+    again = twice.roll_back(CIRCUIT, seen={CIRCUIT: SECOND})
+
+    assert (again.is_new, again.rollback_id) == (False, first.rollback_id)
+
+
+def test_a_request_outdated_by_a_release_is_refused(world: PipelineWorld) -> None:
+    """Nobody has rolled back: look again, then decide."""
+    released(world, 3)
+
+    with pytest.raises(RequestRefused) as refused:
+        world.roll_back(CIRCUIT, seen={CIRCUIT: SECOND})
+
+    assert (refused.value.status, refused.value.title) == (409, "Outdated")
+    assert THIRD in refused.value.detail
+
+
+def test_a_whole_release_goes_back_to_what_each_circuit_had_before(twice: PipelineWorld) -> None:
+    """D13: `{release_id}`."""
+    started = twice.roll_back(release_id=IDS[1])
+    twice.run()
+
+    assert twice.phase(started.rollback_id) is ReleasePhase.SUCCEEDED
+    assert [twice.live_default(c) for c in (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)] == [FIRST] * 3
+
+
+def test_a_plant_is_its_circuits(twice: PipelineWorld) -> None:
+    """PLANT002 is left alone."""
+    twice.roll_back(plant_id="PLANT001")
+    twice.run()
+
+    assert [twice.live_default(c) for c in (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)] == [FIRST, FIRST, SECOND]
+
+
+@pytest.mark.parametrize("columns", [{"plant_id": "PLANT999"}, {"release_id": "20240101.1"}])
+def test_what_nobody_knows_is_not_found(twice: PipelineWorld, columns: dict[str, str]) -> None:
+    """404."""
+    with pytest.raises(RequestRefused) as refused:
+        twice.roll_back(**columns)  # type: ignore[arg-type]  # names of the request
+    assert refused.value.status == 404
+
+
+def test_a_named_deployment_is_the_target(world: PipelineWorld) -> None:
+    """`to`: any deployment that stands and can serve."""
+    released(world, 3)
+    world.roll_back(CIRCUIT, to=FIRST)
+    world.run()
+
+    assert world.live_default() == FIRST
+
+
+def test_a_target_that_does_not_exist_fails_before_anything_changes(twice: PipelineWorld) -> None:
+    """The target is checked first."""
+    started = twice.roll_back(CIRCUIT, to="deployment-nobody")
+    twice.run()
+
+    assert twice.phase(started.rollback_id) is ReleasePhase.FAILED
+    assert "does not exist" in twice.release(started.rollback_id).reason
+    assert (twice.live_default(), twice.lock().want) == (SECOND, SECOND)
+
+
+def test_a_drill_in_test_leaves_production_alone(twice: PipelineWorld) -> None:
+    """The same path, measured without touching what is live."""
+    writes = len(twice.models.production_writes())
+    twice.roll_back(CIRCUIT, environment=Environment.TEST)
+    twice.run()
+
+    assert twice.live_default(CIRCUIT, Environment.TEST) == FIRST
+    assert len(twice.models.production_writes()) == writes
+    assert twice.lock().hold_until is None
+
+
+def test_rolling_back_a_circuit_while_a_release_activates_it_wins(twice: PipelineWorld) -> None:
+    """That run ends superseded, the others go on, and what the late worker still writes is put right."""
+    twice.models.operation_time = timedelta(seconds=30)
+    twice.start(IDS[2], build="9")
+    twice.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    twice.run(lambda: twice.lock().want == THIRD)
+
+    twice.roll_back(CIRCUIT)
+    twice.run()
+
+    assert twice.live_default() == SECOND
+    assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
+    assert twice.phases(IDS[2]) == [CircuitPhase.SUPERSEDED, CircuitPhase.LIVE, CircuitPhase.LIVE]
+    assert [twice.live_default(c) for c in (OTHER_CIRCUIT, THIRD_CIRCUIT)] == [THIRD] * 2

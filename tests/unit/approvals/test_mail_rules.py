@@ -1,0 +1,153 @@
+"""Unit: how often people are written to, and what the mails carry."""
+
+import itertools
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.email.message import mime_message
+from shared.application.intake import Arrival, Intake
+from shared.domain.errors import TransientError
+from shared.domain.model import Channel, GateName, Moment, NoticeState, ReleasePhase
+from shared.domain.policy import Policy
+from tests.support.circuit_world import ESTATE
+from tests.support.pipeline_world import APPROVERS, OPERATORS, PipelineWorld, artifact_path
+
+ANN, BOB = APPROVERS
+MINUTE = timedelta(minutes=1)
+
+
+def mails_of(world: PipelineWorld, person: str) -> list[Moment]:
+    return [letter.notice.moment for letter in world.mail.letters if letter.notice.recipient == person]
+
+
+def refuse(world: PipelineWorld, number: int) -> None:
+    """Upload an artifact that nobody can use."""
+    path, content = artifact_path(f"20251210.{number}"), b'{"circuits": [{"mltable_name": "x"}]}'
+    world.evidence.upload(path, content, at=world.clock.now())
+    assert Intake(world.ports).from_artifact(path, content).arrival is Arrival.INVALID
+
+
+def test_a_release_decided_in_time_costs_an_approver_three_mails() -> None:
+    """Gate 1, gate 2, the end; nobody is reminded who has answered, nor told what a colleague decided meanwhile."""
+    world = PipelineWorld()
+    world.release_all()
+    expected = [Moment.GATE_OPENED, Moment.GATE_OPENED, Moment.RELEASE_SUCCEEDED]
+    assert [mails_of(world, person) for person in APPROVERS] == [expected, expected]
+    assert mails_of(world, OPERATORS[0]) == [Moment.RELEASE_SUCCEEDED]
+
+
+def test_only_those_who_have_not_answered_are_reminded() -> None:
+    """With a quorum of two: Ann has voted, Bob has not."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.answer(GateName.REGISTRY, recipient=ANN)
+    world.sweep_for(timedelta(hours=21))
+    assert Moment.GATE_REMINDER not in mails_of(world, ANN)
+    assert mails_of(world, BOB) == [Moment.GATE_OPENED, Moment.GATE_REMINDER]
+
+
+def test_a_vote_of_an_earlier_opening_is_no_reason_to_skip_the_reminder() -> None:
+    """A re-opened gate asks everybody again."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.answer(GateName.REGISTRY, recipient=ANN)
+    world.sweep_for(timedelta(hours=24, minutes=2))
+    world.operations().retry("20251210.1", by="ops", reason="again", exclude={})
+    world.sweep_for(timedelta(hours=21))
+    assert mails_of(world, ANN).count(Moment.GATE_REMINDER) == 1
+
+
+def test_refused_artifacts_cost_operators_one_mail_in_fifteen_minutes_and_none_is_left_out() -> None:
+    """The first at once; those of the next minutes together, a quarter of an hour after it."""
+    world = PipelineWorld()
+    start = world.clock.now()
+    refuse(world, 1)
+    for number in range(2, 8):
+        world.clock.forward(MINUTE)
+        refuse(world, number)
+    world.sweep_for(timedelta(minutes=20))
+    first, second = world.mail.letters
+    assert {letter.notice.recipient for letter in world.mail.letters} == set(OPERATORS)
+    assert first.notice.created_at == start
+    assert second.notice.created_at == start + 15 * MINUTE
+    told = {second.release.artifact_path, *(one.artifact_path for one in second.also_refused)}
+    assert told == {artifact_path(f"20251210.{number}") for number in range(2, 8)}
+    mail = mime_message(second, sender="releases@example.com", estate=ESTATE)
+    assert "and 5 others" in mail["Subject"]
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert all(path in text.get_content() for path in told)
+
+
+def test_a_long_stream_of_refusals_keeps_the_distance() -> None:
+    """One a minute for ninety minutes: every mail at least fifteen minutes after the one before."""
+    world = PipelineWorld()
+    for number in range(1, 91):
+        refuse(world, number)
+        world.sweep_for(MINUTE)
+    world.sweep_for(timedelta(minutes=20))
+    times = [letter.notice.created_at for letter in world.mail.letters]
+    assert len(times) == 7
+    assert all(later - earlier >= 15 * MINUTE for earlier, later in itertools.pairwise(times))
+    told = Counter(
+        path
+        for letter in world.mail.letters
+        for path in (letter.release.artifact_path, *(o.artifact_path for o in letter.also_refused))
+    )
+    assert len(told) == 90
+    assert set(told.values()) == {1}
+
+
+def test_two_instances_that_refuse_at_once_send_one_mail() -> None:
+    """The quicker one claims the mail; the other one's artifact is told in the next."""
+    world = PipelineWorld()
+    quicker = [2]
+
+    def be_quicker(request: str) -> None:
+        if request == "put" and quicker and any(key.startswith("invalid/") for key in world.evidence.blobs):
+            refuse(world, quicker.pop())
+
+    world.evidence.on_request = be_quicker
+    refuse(world, 1)
+    world.run()
+    times = sorted(letter.notice.created_at for letter in world.mail.letters)
+    assert len(times) == 2
+    assert times[1] - times[0] >= 15 * MINUTE
+
+
+def test_a_channel_that_asks_to_wait_is_left_alone_so_long() -> None:
+    """Retry-After wins over the back-off, and the release goes on meanwhile."""
+    world = PipelineWorld(approvers=(ANN,))
+    world.mail.failures = [TransientError("busy", retry_after=timedelta(minutes=12))]
+    world.start()
+    world.run(lambda: any(notice.attempts for notice in world.notices()))
+    (row,) = [n for n in world.notices() if n.channel is Channel.EMAIL]
+    assert row.state is NoticeState.PENDING
+    assert row.due_at is not None
+    assert row.due_at - world.clock.now() >= timedelta(minutes=12)
+    before = world.clock.now()
+    world.run(lambda: bool(world.mail.letters))
+    assert world.clock.now() - before == timedelta(minutes=12)
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_the_next_mail_says_who_decided_at_the_gate_before(decision: str) -> None:
+    """There is no mail of its own about a decision: gate 2's mail, or the end's, tells it."""
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.answer(GateName.REGISTRY, decision, comment="Metrics look right.")
+    world.run()
+    letter = [one for one in world.mail.letters if one.notice.recipient == BOB][-1]
+    mail = mime_message(letter, sender="releases@example.com", estate=ESTATE)
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert ANN in part.get_content()

@@ -1,0 +1,166 @@
+"""Unit: the auditor's bundle is complete, written once, and one altered byte in it or in what it names shows."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.adapters.email.message import mime_message
+from shared.application.evidence import canonical_json
+from shared.application.release_evidence import bundle_path, read_bundle
+from shared.domain.errors import RequestRefused
+from shared.domain.model import CircuitPhase, GateName, ReleasePhase
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
+from tests.support.circuit_world import ESTATE
+from tests.support.pipeline_world import APPROVERS, PipelineWorld
+
+SCRIPT = Path(__file__).parents[3] / "examples" / "verify_evidence.py"
+
+
+def released() -> PipelineWorld:
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY, exclude={str(OTHER_CIRCUIT): "sensor is being replaced"})
+    world.to_phase(ReleasePhase.SUCCEEDED)
+    world.run()
+    return world
+
+
+@pytest.fixture(scope="module")
+def world() -> PipelineWorld:
+    """One successful release; nothing in these tests changes it."""
+    return released()
+
+
+def bundle(world: PipelineWorld) -> tuple[bytes, dict[str, Any]]:
+    content, _ = read_bundle(RELEASE_ID, "", world.ports)
+    return content, json.loads(content)
+
+
+def files_of(world: PipelineWorld, folder: Path) -> tuple[str, list[Path]]:
+    """What an auditor has: the number from the mail, the bundle, and the documents it names."""
+    paths = []
+    for part in ("", "manifest", *GateName):
+        content, _ = read_bundle(RELEASE_ID, part, world.ports)
+        paths.append(folder / f"{part or 'evidence'}.json")
+        paths[-1].write_bytes(content)
+    return world.release().evidence_sha256, paths
+
+
+def verify(sha256: str, *paths: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), sha256, *map(str, paths)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_bundle_says_what_an_auditor_asks(world: PipelineWorld) -> None:
+    """Manifest, both gates' evidence and decisions, per circuit what went where, the ledger, the whole history."""
+    content, said = bundle(world)
+    assert content == canonical_json(said)
+    assert said["release"]["phase"] == "succeeded"
+    assert said["release"]["exclusions"] == {str(OTHER_CIRCUIT): "sensor is being replaced"}
+    assert said["manifest"]["sha256"] == hashlib.sha256(world.evidence.blobs[said["manifest"]["blob"]]).hexdigest()
+    assert [gate["gate"] for gate in said["gates"]] == [str(gate) for gate in GateName]
+    for gate in said["gates"]:
+        assert gate["evidence"]["sha256"] == hashlib.sha256(world.evidence.blobs[gate["evidence"]["blob"]]).hexdigest()
+        (vote,) = gate["decisions"]
+        assert (vote["by"], vote["evidence_sha256"]) == (APPROVERS[0], gate["evidence"]["sha256"])
+    phases = {f"{c['plant_id']}/{c['circuit_id']}": c["phase"] for c in said["circuits"]}
+    assert phases[str(OTHER_CIRCUIT)] == CircuitPhase.EXCLUDED
+    assert phases[str(CIRCUIT)] == CircuitPhase.LIVE
+    assert [row["deployment"] for row in said["ledger"]] == ["deployment-20251210-1"] * 2
+    steps = [entry["to"] for entry in said["history"] if entry["row"] == "!release"]
+    assert (steps[0], steps[-1]) == ("inspecting", "succeeded")
+    assert {entry["row"] for entry in said["history"]} >= {
+        "!release",
+        "g|registry-approval",
+        f"c|{str(CIRCUIT).replace('/', '|')}",
+    }
+
+
+def test_its_digest_stands_in_the_row_and_in_the_last_mail(world: PipelineWorld) -> None:
+    """Two copies that nobody can change together."""
+    content, _ = bundle(world)
+    digest = hashlib.sha256(content).hexdigest()
+    assert world.release().evidence_sha256 == digest
+    assert world.evidence.blobs[bundle_path(RELEASE_ID, digest)] == content
+    mail = mime_message(world.mail.letters[-1], sender="releases@example.com", estate=ESTATE)
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert digest in part.get_content()
+
+
+def test_the_offline_command_verifies_the_bundle_and_all_it_names(world: PipelineWorld, tmp_path: Path) -> None:
+    """With Python alone, nothing of this project."""
+    sha256, paths = files_of(world, tmp_path)
+    done = verify(sha256, *paths)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Verified" in done.stdout
+    assert "3 documents" in done.stdout
+
+
+@pytest.mark.parametrize("number", range(4), ids=["bundle", "manifest", "gate 1", "gate 2"])
+def test_one_altered_byte_fails_it(world: PipelineWorld, tmp_path: Path, number: int) -> None:
+    """In the bundle as in every document it names."""
+    sha256, paths = files_of(world, tmp_path)
+    content = bytearray(paths[number].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[number].write_bytes(content)
+    done = verify(sha256, *paths)
+    assert done.returncode == 1
+    assert done.stdout.startswith("NOT AS IT WAS")
+
+
+def test_a_decision_on_evidence_that_was_never_shown_fails_it(world: PipelineWorld, tmp_path: Path) -> None:
+    """Even if somebody rewrites the bundle and its digest: the chain between vote and evidence is broken."""
+    _, said = bundle(world)
+    said["gates"][0]["decisions"][0]["evidence_sha256"] = "0" * 64
+    forged = canonical_json(said)
+    (tmp_path / "evidence.json").write_bytes(forged)
+    done = verify(hashlib.sha256(forged).hexdigest(), tmp_path / "evidence.json")
+    assert done.returncode == 1
+    assert "never showed" in done.stdout
+
+
+def test_a_release_that_runs_has_no_bundle_yet() -> None:
+    """409, and the words say when there will be one; other documents are there already."""
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    for part, status in (("", 409), ("production-approval", 404), ("secrets", 400)):
+        with pytest.raises(RequestRefused) as refused:
+            read_bundle(RELEASE_ID, part, world.ports)
+        assert refused.value.status == status
+    assert read_bundle(RELEASE_ID, "registry-approval", world.ports)[1] == world.gate(GateName.REGISTRY).digest
+
+
+def test_a_rejected_release_has_its_rejection_in_the_bundle() -> None:
+    """The gate's row of the same transaction counts."""
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY, "reject", comment="Wrong cutoff date.")
+    _, said = bundle(world)
+    (gate,) = said["gates"]
+    assert (gate["state"], gate["decisions"][0]["comment"]) == ("rejected", "Wrong cutoff date.")
+    assert [entry["to"] for entry in said["history"] if entry["row"] == "g|registry-approval"] == ["open", "rejected"]
+
+
+def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before() -> None:
+    """Nothing is overwritten."""
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.clock.set(world.gate(GateName.REGISTRY).expires_at)
+    world.sweep()
+    first = world.release().evidence_sha256
+    world.operations().retry(RELEASE_ID, by="ops", reason="again", exclude={})
+    world.to_phase(ReleasePhase.SUCCEEDED)
+    _, said = bundle(world)
+    assert said["previous_bundle_sha256"] == first != ""
+    assert bundle_path(RELEASE_ID, first) in world.evidence.blobs
