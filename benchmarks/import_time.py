@@ -44,7 +44,9 @@ def main() -> int:
     ratio = statistics.median(app / floor for floor, app in pairs)
     print(f"SDK clients alone   {statistics.median(floor for floor, _ in pairs):.2f} s CPU")
     print(f"function_app        {statistics.median(app for _, app in pairs):.2f} s CPU")
-    print(f"ratio, pair by pair {ratio:.2f} (goal: at most {GOAL}); {time.monotonic() - started:.0f} s for {ROUNDS} rounds")
+    print(
+        f"ratio, pair by pair {ratio:.2f} (goal: at most {GOAL}); {time.monotonic() - started:.0f} s for {ROUNDS} rounds"
+    )
     return 0 if ratio <= GOAL else 1
 
 

@@ -27,7 +27,6 @@ ARM_ID = re.compile(
     r"/workspaces/(?P<scope>[^/]+)/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
     re.IGNORECASE,
 )
-UNCHANGEABLE = ("modelUri", "modelType")
 
 
 def key_of(scope: Scope, name: str, version: str) -> str:
@@ -145,7 +144,7 @@ async def made_version(world: World, call: Call, scope: Scope, old: Document | N
     name, version, asked = call.params["name"], call.params["version"], call.properties
     check_asset_name("model", name)
     check_version(version)
-    if old and any(asked.get(key, old["properties"][key]) != old["properties"][key] for key in UNCHANGEABLE):
+    if old and not _same_content(world, scope, old["properties"], asked):
         raise invalid("Asset paths cannot be updated.")
     if old is None and not asked.get("modelUri"):
         raise invalid("The model's 'modelUri' is missing.")
@@ -162,6 +161,20 @@ async def made_version(world: World, call: Call, scope: Scope, old: Document | N
         "jobName": asked.get("jobName"),  # the workspace's own finding; a registry's copy keeps none
     }
     return described(world, call, scope, properties, old)
+
+
+def _same_content(world: World, scope: Scope, old: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a PUT means the files and the type that the version has; one place has several URIs."""
+    if asked.get("modelType", old["modelType"]) != old["modelType"]:
+        return False
+    uri = asked.get("modelUri") or old["modelUri"]
+    if uri == old["modelUri"]:
+        return True
+    home = scope if isinstance(scope, Workspace) else None
+    try:
+        return world.blobs.locate(uri, home) == world.blobs.locate(old["modelUri"], home)
+    except UnknownPlace:
+        return False
 
 
 def described(

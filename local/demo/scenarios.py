@@ -86,8 +86,8 @@ STORIES: Mapping[Scenario, Story] = {
     Scenario.TIMEOUT: Story(
         phase="failed",
         traits={_CIRCUIT: Trait.NEVER_ENDS},
-        conditions=Conditions(app_settings={"SMOKE_LIMIT_SECONDS": "30"}),
-        reason_names=("PLANT001/CIRCUIT01", "did not end within 0:00:30"),
+        conditions=Conditions(app_settings={"SMOKE_LIMIT_SECONDS": "45"}),
+        reason_names=("PLANT001/CIRCUIT01", "did not end within 0:00:45"),
     ),
     Scenario.LOG_ERRORS: Story(
         phase="failed",

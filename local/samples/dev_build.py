@@ -74,7 +74,12 @@ def dev_models(circuits: Iterable[BuiltCircuit], build_id: str) -> list[DevModel
 
 def _models_of(circuit: BuiltCircuit, build_id: str) -> list[DevModel]:
     def model(
-        *, validated: str | None, alpha: float, earlier_days: int = 0, build: str = build_id, trait: Trait = Trait.ORDINARY
+        *,
+        validated: str | None,
+        alpha: float,
+        earlier_days: int = 0,
+        build: str = build_id,
+        trait: Trait = Trait.ORDINARY,
     ) -> DevModel:
         return DevModel(
             circuit=circuit,

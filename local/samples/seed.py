@@ -77,7 +77,11 @@ def _register(client: Any, artifacts: ContainerClient, model: DevModel, director
         alpha=model.alpha,
         knows_flushing=model.knows_flushing,
     )
-    write_model(ODDITIES.get(model.trait, _as_trained)(trained.pipeline), directory, seed=f"{model.build_id} {sorted(model.tags.items())}")
+    write_model(
+        ODDITIES.get(model.trait, _as_trained)(trained.pipeline),
+        directory,
+        seed=f"{model.build_id} {sorted(model.tags.items())}",
+    )
     job = submit(client, title=f"{circuit.plant_id}/{circuit.circuit_id}, data until {model.cutoff_date}")
     entity = Model(
         name=circuit.model_name,

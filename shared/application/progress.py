@@ -1,6 +1,7 @@
 """Use cases: how far one circuit has come, as one cell per stage of the pipeline."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from shared.application.summary import words
@@ -29,6 +30,8 @@ class Mark(StrEnum):
 class StageCell:
     mark: Mark
     word: str
+    took: timedelta | None = None
+    """Of a stage it has passed."""
 
 
 # phase -> (the round it belongs to, is the circuit's work in that round done?)
@@ -60,10 +63,25 @@ def progress(run: CircuitRun) -> tuple[StageCell, ...]:
 
 def _cell(run: CircuitRun, stage: Round, at: Round, *, done: bool) -> StageCell:
     if stage < at or (stage == at and done and run.phase in PLACES):
-        return StageCell(mark=Mark.DONE, word=words(run.phase) if stage == at else "done")
+        word = words(run.phase) if stage == at else "done"
+        return StageCell(mark=Mark.DONE, word=word, took=_took(run, stage))
     if stage > at:
         return StageCell(mark=Mark.WAITING, word="not reached" if _has_ended(run) else "to come")
     return StageCell(mark=_mark(run), word=words(run.phase))
+
+
+def _took(run: CircuitRun, stage: Round) -> timedelta | None:
+    """From the last time it entered the stage until it had passed it."""
+    began = passed = None
+    for entry in run.hist:
+        place = PLACES.get(CircuitPhase(entry.target)) if entry.target in CircuitPhase else None
+        if place == (stage, True):
+            passed = entry.at
+        elif place == (stage, False) and (began is None or passed is not None):
+            began, passed = entry.at, None
+        elif place is None and passed is None:
+            began = None  # it failed here; a retry counts anew
+    return passed - began if began and passed else None
 
 
 def _mark(run: CircuitRun) -> Mark:

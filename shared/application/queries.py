@@ -1,8 +1,9 @@
 """What can be asked about releases: the read side of the HTTP API and the pages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shared.application.estimate import expected_end
 from shared.application.ports import Ports
 from shared.application.summary import ROLLBACK_GOAL, marks_told, merge_history, release_summary, seconds_taken
 from shared.application.views import ReleasesView, ReleaseView
@@ -23,9 +24,9 @@ class Queries:
         Raises:
             RequestRefused: 404, there is none.
         """
-        return self._view(
-            release_id, ProcessKind.RELEASE, f"There is no release {release_id!r}. GET /api/releases lists them."
-        )
+        unknown = f"There is no release {release_id!r}. GET /api/releases lists them."
+        view = self._view(release_id, ProcessKind.RELEASE, unknown)
+        return replace(view, expected_end=expected_end(view.release, view.now, self.ports))
 
     def rollback_view(self, rollback_id: str) -> ReleaseView:
         """One rollback, for its page. RequestRefused: 404, there is none."""

@@ -67,6 +67,8 @@ class ReleaseView:
     """The reader stopped the page from refreshing itself (`?paused=1`)."""
     view_token: str = ""
     """The token the page was opened with, if any; its own links carry it on."""
+    expected_end: datetime | None = None
+    """By what the last successful release took; None: no telling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,4 +104,6 @@ class Prune:
     delay: timedelta = timedelta()
 
 
-type Command = RunStep | FanOut | OpenGate | VoidGate | Tell | StartQueued | FreeSlot | SendNotice | ReadArtifact | Prune
+type Command = (
+    RunStep | FanOut | OpenGate | VoidGate | Tell | StartQueued | FreeSlot | SendNotice | ReadArtifact | Prune
+)

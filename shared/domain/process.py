@@ -328,7 +328,7 @@ ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
     ),
     Round.ACTIVATION: RoundEntry(phase=C.ACTIVATING, after=frozenset({C.STAGED}), again=frozenset(), done=C.LIVE),
     Round.REVERSION: RoundEntry(
-        phase=C.RESTORING, after=frozenset({C.LIVE}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
+        phase=C.RESTORING, after=frozenset({C.LIVE, C.ACTIVATING}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
     ),
     Round.ROLLBACK: RoundEntry(phase=C.RESTORING, after=frozenset(), again=frozenset(), done=C.RESTORED),
 }
@@ -399,12 +399,18 @@ def decide_circuit(run: CircuitRun, event: e.CircuitEvent, policy: Policy) -> De
 def wants_work(run: CircuitRun, round_: Round, gen: int) -> bool:
     """Does fanning out this round of this generation move the circuit?"""
     entry = ROUND_ENTRIES[round_]
-    if run.gen > gen or run.todo is not Round.NONE:
+    if run.gen > gen:
         return False
-    if run.phase in entry.after:
-        # A circuit that failed before the activation was never switched: there is nothing to restore.
-        return round_ is not Round.REVERSION or run.phase is C.LIVE or run.error_round is Round.ACTIVATION
-    return run.phase in entry.again and run.gen < gen
+    if round_ is Round.REVERSION:
+        return _may_be_switched(run)
+    if run.todo is not Round.NONE:
+        return False
+    return run.phase in entry.after or (run.phase in entry.again and run.gen < gen)
+
+
+def _may_be_switched(run: CircuitRun) -> bool:
+    """A circuit that failed before the activation never was; one still at it is, when handing out the rest died."""
+    return run.phase in {C.LIVE, C.ACTIVATING} or (run.phase in UNSUCCESSFUL and run.error_round is Round.ACTIVATION)
 
 
 def _hand_work(run: CircuitRun, event: e.FannedOut, policy: Policy) -> Decision[CircuitRun]:

@@ -105,7 +105,9 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
                 f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
             )
         case Moment.DRIFT_FOUND:
-            line = f"Changed outside the pipeline: {count(release.total, 'default')} in Production ({release.release_id})"
+            line = (
+                f"Changed outside the pipeline: {count(release.total, 'default')} in Production ({release.release_id})"
+            )
         case Moment.ARTIFACT_INVALID:
             others = f" and {count(len(letter.also_refused), 'other')}" if letter.also_refused else ""
             line = f"Artifact refused: {release.artifact_path or release.release_id}{others}"

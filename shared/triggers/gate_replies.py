@@ -103,7 +103,11 @@ DETAILS = {Verdict.CHANGED: "The evidence is not what you saw. Read it again, th
 def outcome_json(outcome: Outcome) -> func.HttpResponse:
     status = OUTCOME_STATUS.get(outcome.verdict, APPROVAL_STATUS[STATES.get(outcome.view.standing, ApprovalState.VOID)])
     if status >= 400:
-        detail = outcome.message or "; ".join(outcome.changes) or DETAILS.get(outcome.verdict, f"The gate is {outcome.view.standing}.")
+        detail = (
+            outcome.message
+            or "; ".join(outcome.changes)
+            or DETAILS.get(outcome.verdict, f"The gate is {outcome.view.standing}.")
+        )
         return problem(status, outcome.verdict.replace("_", " "), detail)
     return json_reply({"verdict": outcome.verdict, "message": outcome.message, **_gate_json(outcome.view)}, status)
 

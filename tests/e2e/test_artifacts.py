@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from tests.support.pipeline import ARTIFACT_NAME, CUTOFF, Pipeline, circuit_in, entry
+from tests.support.pipeline import ARTIFACT_NAME, CUTOFF, Json, Pipeline, circuit_in, entry
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
@@ -46,6 +46,23 @@ def shapes() -> dict[str, Any]:
             "circuits": [{**full, "model_version": "3"}],
         },
     }
+
+
+@pytest.fixture(scope="module")
+def first_refusal(pipeline: Pipeline) -> str:
+    """The path of the first artifact that this stack refuses: its mail goes out at once, later ones are collected."""
+    path = f"first/{ARTIFACT_NAME}"
+    pipeline.upload(path, {"circuits": [entry(UNKNOWN)]})
+    wait_until(lambda: pipeline.invalid(path), "it is recorded")
+    return path
+
+
+def assert_people_hear_of(pipeline: Pipeline, path: str) -> None:
+    """A mail tells of it, or the one that is planned and collects what was refused meanwhile."""
+    wait_until(
+        lambda: any(path in mail.text for mail in pipeline.mails()) or pipeline.queues()["control"]["scheduled"],
+        f"a mail about {path}, sent or planned",
+    )
 
 
 def path_of(release_id: str, build_id: str = "777") -> str:
@@ -92,39 +109,47 @@ REFUSED: dict[str, tuple[object, str]] = {
 }
 
 
-def test_what_cannot_be_used_is_recorded_and_told_and_claims_no_id(pipeline: Pipeline) -> None:
-    """R57: recorded once as invalid with the reason; operators get path and fields; the id stays free for a good one."""
+def test_operators_are_told_the_path_and_the_fields_to_use(pipeline: Pipeline, first_refusal: str) -> None:
+    """R57: one mail, to the operators only, with the reason and with what a build has to write, and where."""
+    told = wait_until(lambda: [m for m in pipeline.mails() if first_refusal in m.text], "the mail about it")
+    assert [mail.to for mail in told] == [("ops@example.org",)]
+    for expected in (
+        "release_id is missing",
+        "releases/{release_id}/{build_id}/changed_circuits.json",
+        "plant_id",
+        "circuit_id",
+        "cutoff_date",
+    ):
+        assert expected in told[0].text
+
+
+def test_what_cannot_be_used_is_recorded_and_claims_no_id(pipeline: Pipeline, first_refusal: str) -> None:
+    """Recorded once as invalid with the reason; people hear of it; the id stays free for a good artifact."""
     refused = {name: (pipeline.fresh_id(), *case) for name, case in REFUSED.items()}
     for release_id, content, _ in refused.values():
         pipeline.upload(path_of(release_id), content)
     for name, (release_id, _, reason) in refused.items():
-        path = path_of(release_id)
-        (record,) = wait_until(lambda path=path: pipeline.invalid(path), f"{name} is recorded")  # type: ignore[misc]
+        record = the_record(pipeline, path_of(release_id))
         assert reason in record["reason"], name
         assert record["release_id"] != release_id
         assert pipeline.release(release_id) is None, name
-        assert_operators_were_told(pipeline, path, reason)
+        assert_people_hear_of(pipeline, path_of(release_id))
     for name, (release_id, _, _) in refused.items():
         pipeline.upload(path_of(release_id, "778"), [])
         assert pipeline.wait_phase(release_id, "nothing_to_do")["build_id"] == "778", name
 
 
-def assert_operators_were_told(pipeline: Pipeline, path: str, reason: str) -> None:
-    """One mail to the operators, with the reason and with the path and the fields to use."""
-    told = wait_until(lambda: [m for m in pipeline.mails() if path in m.text], f"the mail about {path}")
-    assert [mail.to for mail in told] == [("ops@example.org",)]
-    assert reason in told[0].text
-    for expected in ("releases/{release_id}/{build_id}/changed_circuits.json", "plant_id", "circuit_id", "cutoff_date"):
-        assert expected in told[0].text
+def the_record(pipeline: Pipeline, path: str) -> Json:
+    """The one record of what was refused at this path."""
+    (record,) = wait_until(lambda: pipeline.invalid(path), f"{path} is recorded")
+    return record
 
 
-def test_an_artifact_without_a_release_id_is_refused(pipeline: Pipeline) -> None:
+def test_an_artifact_without_a_release_id_is_refused(pipeline: Pipeline, first_refusal: str) -> None:
     """Neither in the body, nor in the path, nor in metadata: never guessed."""
-    path = f"uploads/nightly/{ARTIFACT_NAME}"
-    pipeline.upload(path, {"circuits": [entry(UNKNOWN)]})
-    (record,) = wait_until(lambda: pipeline.invalid(path), "it is recorded")
+    record = the_record(pipeline, first_refusal)
     assert "release_id is missing" in record["reason"]
-    assert_operators_were_told(pipeline, path, "release_id is missing")
+    assert (record["total"], record["phase"]) == (0, "invalid")
 
 
 def test_the_ids_may_stand_in_the_blobs_metadata(pipeline: Pipeline) -> None:
@@ -145,17 +170,17 @@ def test_a_build_id_may_be_missing_with_a_warning(pipeline: Pipeline) -> None:
     assert any("build_id" in warning for warning in release["warnings"])
 
 
-def test_the_same_id_with_other_content_is_refused_and_the_first_stays(pipeline: Pipeline) -> None:
+def test_the_same_id_with_other_content_is_refused_and_the_first_stays(pipeline: Pipeline, first_refusal: str) -> None:
     """The second is told to people; the first is not even touched."""
     release_id = pipeline.fresh_id()
     pipeline.upload(path_of(release_id), [])
     pipeline.wait_phase(release_id, "nothing_to_do")
     before = pipeline.rows(release_id)
     pipeline.upload(path_of(release_id, "999"), [entry(UNKNOWN)])
-    (record,) = wait_until(lambda: pipeline.invalid(path_of(release_id, "999")), "it is recorded")
+    record = the_record(pipeline, path_of(release_id, "999"))
     assert "already exists with other content" in record["reason"]
     assert pipeline.rows(release_id) == before
-    assert_operators_were_told(pipeline, path_of(release_id, "999"), "already exists with other content")
+    assert_people_hear_of(pipeline, path_of(release_id, "999"))
 
 
 def test_another_blobs_name_starts_nothing(pipeline: Pipeline) -> None:
@@ -209,15 +234,15 @@ def test_the_timer_starts_what_the_events_have_missed(pipeline: Pipeline) -> Non
     assert pipeline.release(release_id) == found
 
 
-def test_the_timer_tells_of_an_invalid_artifact_only_once(pipeline: Pipeline) -> None:
+def test_the_timer_tells_of_an_invalid_artifact_only_once(pipeline: Pipeline, first_refusal: str) -> None:
     """Every ten minutes it sees the same blob again; people have heard of it."""
-    path = f"again/{ARTIFACT_NAME}"
-    pipeline.upload(path, b"not json at all")
-    first = wait_until(lambda: pipeline.invalid(path), "it is recorded")
-    assert_operators_were_told(pipeline, path, "no JSON")
-    pipeline.run_timer("scan_artifacts")
-    assert pipeline.invalid(path) == first
-    assert len([mail for mail in pipeline.mails() if path in mail.text]) == 1
+    record = the_record(pipeline, first_refusal)
+    wait_until(lambda: [m for m in pipeline.mails() if first_refusal in m.text], "the mail about it")
+    for _ in range(2):
+        pipeline.run_timer("scan_artifacts")
+    assert pipeline.invalid(first_refusal) == [record]
+    subjects = [mail.subject for mail in pipeline.mails() if first_refusal in mail.text]
+    assert len(subjects) == 1
 
 
 def test_no_artifact_ended_in_the_poison_queue(pipeline: Pipeline) -> None:

@@ -69,21 +69,3 @@ def test_a_rejection_at_gate_2_ends_the_release(pipeline: Pipeline, stories: Sto
     assert circuit_in(release, ORDINARY)["phase"] == "tested"
     assert production_writes(pipeline, told, ORDINARY) == []
     assert any(decision["by"] in line["by"] for line in release["history"])
-
-
-def test_the_demo_of_a_failure_exits_with_1_and_says_why(pipeline: Pipeline, stories: Stories) -> None:
-    """`make demo AUTO=1 SCENARIO=no-validated-model`: non-zero, the circuit, the candidates, no write to production."""
-    demo = stories.no_validated_model.result(WITHIN_SECONDS)
-    # make turns the command's own 1 into its 2, and says which it was.
-    assert demo.code == 2, demo.output[-3000:]
-    assert "Error 1" in demo.output
-    failed = [release for release in pipeline.releases(phase="failed") if "PLANT001/CIRCUIT02" in release["reason"]]
-    assert len(failed) == 1
-    assert f"Release {failed[0]['release_id']} ended failed" in demo.output
-    assert "PLANT001/CIRCUIT02" in demo.output
-    release = pipeline.release(failed[0]["release_id"])
-    assert release
-    assert release["gates"] == []
-    error = circuit_in(release, "PLANT001/CIRCUIT02")["error"]
-    assert "validated" in error
-    assert all(f"version {version}" in error or f" {version}" in error for version in ("1", "2", "3"))

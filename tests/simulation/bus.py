@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from shared.application.messages import message_id, to_json
 from shared.application.ports import Sendable
 from shared.domain.errors import TransientError
-from tests.simulation.engine import Crash, Engine, Task, Violation
+from tests.simulation.engine import Crash, Engine, Task
 from tests.simulation.faults import Weather
 
 LOCK = timedelta(seconds=60)
 MOST_DELIVERIES = 10
-DUPLICATE_WINDOW = timedelta(minutes=5)
 
 
 @dataclass(eq=False)
@@ -31,6 +30,8 @@ class SimBus:
     engine: Engine
     weather: Weather
     redelivers: bool = True
+    window: timedelta = timedelta(minutes=5)
+    """Of duplicate detection."""
     handle: Callable[[Message], None] = lambda _message: None
     bury: Callable[[Message], None] = lambda _message: None
     known: dict[str, datetime] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class SimBus:
     def _accept(self, name: str, body: bytes, delay: timedelta) -> None:
         now = self.engine.now()
         seen = self.known.get(name)
-        if seen is not None and now - seen < DUPLICATE_WINDOW:
+        if seen is not None and now - seen < self.window:
             self.engine.note(f"duplicate dropped {name}")
             return
         self.known[name] = now
@@ -134,10 +135,3 @@ class SimBus:
             self.put(Message(name=message.name, body=message.body, dead=True, reason=reason), timedelta(seconds=1))
             return
         self.put(message, LOCK if crashed or message.dead else timedelta(seconds=1))
-
-
-EXPECTED = (TransientError,)
-
-
-def unexpected(error: BaseException) -> Violation:
-    return Violation(f"a handler raised {type(error).__name__}: {error}")

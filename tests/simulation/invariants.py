@@ -159,6 +159,17 @@ class Invariants(Watch):
         if new.hist[-1].source != old.phase or new.hist[-1].target != new.phase:
             self.fail("I3", f"{who}: the history does not say {old.phase} -> {new.phase}")
         self._round_fits(new)
+        if new.phase is C.SMOKE_TESTING:
+            self._few_smoke_tests(new)
+
+    def _few_smoke_tests(self, new: CircuitRun) -> None:
+        """D8: as many as there are slots; a lease that ran out on a stuck one may be taken over."""
+        stored = self.releases.rows[new.release_id][RELEASE_KEY].row
+        since = self.engine.now() - 2 * stored.policy.smoke_limit
+        runs = [run.row for release_id in list(self.releases.rows) for run in self.releases._of(CircuitRun, release_id)]
+        busy = [f"{r.release_id} {r.circuit}" for r in runs if r.phase is C.SMOKE_TESTING and r.since > since]
+        if len(busy) > stored.policy.smoke_slots:
+            self.fail("D8", f"{len(busy)} smoke tests at once on {stored.policy.smoke_slots} slots: {', '.join(busy)}")
 
     def _round_fits(self, run: CircuitRun) -> None:
         """Work starts only in the round the release is in, or ends in it."""
@@ -247,7 +258,11 @@ class Invariants(Watch):
             self._taken_over(who, new, old)
 
     def _taken_over(self, who: str, new: EndpointLock, old: EndpointLock) -> None:
-        if new.environment is Environment.TEST or is_rollback(new.owner):
+        if new.environment is Environment.TEST:
+            return
+        if is_rollback(new.owner):
+            if not new.is_held(self.engine.now()):
+                self.fail("known failure 12", f"{who}: {new.owner} rolled back and set no hold")
             return
         before = self.releases.rows[old.owner].get(RELEASE_KEY)
         if before is not None and not before.row.is_terminal:

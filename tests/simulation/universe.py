@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.application import fanout
 from shared.application.control import Control
 from shared.application.dead_letters import DeadLetters
+from shared.application.dispatcher import is_current
 from shared.application.gates import Answer, Gates, Verdict
 from shared.application.holds import Holds
 from shared.application.intake import Intake
-from shared.application.messages import parse_message
+from shared.application.messages import parse_message, to_json
 from shared.application.operations import Operations
 from shared.application.ports import ActiveRelease, Audience, GateClaim, Letter, Naming, Ports
 from shared.application.rollbacks import RollbackRequest, Rollbacks
@@ -37,7 +39,7 @@ from shared.domain.model import (
 from shared.domain.naming import deployment_tags, endpoint_name, endpoint_tags, model_name
 from shared.domain.policy import Policy
 from shared.domain.process import GATE_OF, ROUND_OF
-from shared.domain.rows import RELEASE_KEY, notice_key
+from shared.domain.rows import RELEASE_KEY, notice_key, run_key
 from tests.simulation.azure import SimModels
 from tests.simulation.bus import Message, SimBus
 from tests.simulation.engine import START, Crash, Engine, Task, Violation
@@ -148,6 +150,8 @@ class Universe:
         self.models = SimModels(self.engine, self.weather, honours_names=not chance(0.15))
         self.bus = SimBus(engine=self.engine, weather=self.weather, redelivers=nets is not Nets.NO_REDELIVERY)
         self.bus.handle, self.bus.bury = self._handle, self._bury
+        self.bus.window = seeded.choice([timedelta(minutes=5), timedelta(days=7)])
+        self.page = seeded.choice([2, 2, 3, 100])
         self.inbox, self.channel = Inbox(self._mail_arrived), Inbox(lambda _letter: None)
         self.watch = Invariants(
             engine=self.engine,
@@ -190,7 +194,8 @@ class Universe:
     def run(self) -> Result:
         """To the end, or to the first violation."""
         logging.disable(logging.CRITICAL)
-        violation = ""
+        violation, page = "", fanout.PAGE
+        fanout.PAGE = self.page  # so that a few circuits are several pages
         try:
             self.plan()
             self._run()
@@ -200,6 +205,7 @@ class Universe:
             violation = str(found)
         finally:
             logging.disable(logging.NOTSET)
+            fanout.PAGE = page
             self.engine.abandon()
         return self._result(violation)
 
@@ -263,12 +269,35 @@ class Universe:
             raise
 
     def _bury(self, message: Message) -> None:
+        command, before = self._row_of(message)
         try:
             DeadLetters(self.ports).handle(message.body, message.reason)
+            if command is not None and before is not None:
+                self._buried(command, before)
         except (TransientError, ConflictError):
             raise
         except Exception as error:
             raise Violation(f"a dead letter raised {type(error).__name__}: {error}") from error
+
+    def _row_of(self, message: Message) -> tuple[RunStep | None, CircuitRun | None]:
+        try:
+            command = parse_message(message.body)
+        except PermanentError:
+            return None, None
+        if not isinstance(command, RunStep):
+            return None, None
+        stored = self.releases.rows[command.release_id].get(run_key(command.circuit))
+        return command, stored.row if stored else None
+
+    def _buried(self, command: RunStep, before: CircuitRun) -> None:
+        """I10: a dead letter is a failure of what it spoke of, and of nothing else."""
+        _, now = self._row_of(Message(name="", body=to_json(command).encode()))
+        assert now is not None
+        if (now.phase, now.gen, now.poll_n, now.error) == (before.phase, before.gen, before.poll_n, before.error):
+            if is_current(command, before):
+                raise Violation(f"I10: the dead letter of {command.circuit} {command.phase} changed nothing")
+        elif not is_current(command, before) and "was dead-lettered" in now.error and now.error != before.error:
+            raise Violation(f"I10: a dead letter of the past errored {command.circuit}, which was {before.phase}")
 
     def do(self, label: str, work: Callable[[], None], *, tries: int = 1, wait: timedelta = TICK) -> None:
         """A timer or a person does something; what fails is done again, as often as they would."""

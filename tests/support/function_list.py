@@ -1,6 +1,7 @@
 """The app's functions as text, one line each: `python -m tests.support.function_list > tests/architecture/functions.txt`."""
 
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import function_app
@@ -8,14 +9,15 @@ import function_app
 SHOWN = ("authLevel", "methods", "route", "queueName", "schedule", "path", "source", "connection")
 
 
+@cache
 def functions() -> list[tuple[str, dict[str, Any]]]:
-    """Each function's name and its trigger."""
+    """Each function's name and its trigger; an app tells them only once."""
     found = []
     for function in function_app.app.get_functions():
         bindings = [binding.get_dict_repr() for binding in function.get_bindings()]
         (trigger,) = [binding for binding in bindings if binding["type"].lower().endswith("trigger")]
         assert len(bindings) == 1 or trigger["type"].lower() == "httptrigger", "no output binding: they set no ids"
-        found.append((function.get_function_name(), trigger))
+        found.append((str(function.get_function_name()), trigger))
     return sorted(found, key=lambda one: (one[1]["type"], one[0]))
 
 

@@ -186,7 +186,7 @@ class Pipeline:
         """The release's rows in Table Storage: ETag and columns, by row key."""
         with TableServiceClient.from_connection_string(self.stack.table_connection_string) as tables:
             found = tables.get_table_client("releases").query_entities(f"PartitionKey eq '{release_id}'")
-            return {row["RowKey"]: (row.metadata["etag"], dict(row)) for row in found}
+            return {row["RowKey"]: (str(row.metadata["etag"]), dict(row)) for row in found}
 
     # ------------------------------------------------------------------------------------------------ parts
 

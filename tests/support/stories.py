@@ -49,6 +49,13 @@ QUICK = {
 """Seconds that the Azure ML stand-in's operations take: what they are does not matter, that they take time does."""
 
 
+def make_quick(pipeline: Pipeline) -> None:
+    """Shorten the stand-in's operations."""
+    url = f"{pipeline.stack.azure_ml.admin_url}/settings"
+    reply = exchange("POST", url, json.dumps({"durations": QUICK}).encode(), {"Content-Type": "application/json"})
+    assert reply.status == 200, reply.text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """A release that has ended, and the Azure ML journal's position at its turns."""
@@ -73,7 +80,7 @@ class Stories:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="story")
-        self._make_quick()
+        make_quick(pipeline)
         run = self._pool.submit
         self.built = run(self._build, [RAISING, BESIDE_IT, ORDINARY, NEVER_VALIDATED, VALIDATED])
         self.first = run(self._first)
@@ -91,11 +98,6 @@ class Stories:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
-
-    def _make_quick(self) -> None:
-        url = f"{self._pipeline.stack.azure_ml.admin_url}/settings"
-        reply = exchange("POST", url, json.dumps({"durations": QUICK}).encode(), {"Content-Type": "application/json"})
-        assert reply.status == 200, reply.text
 
     # ------------------------------------------------------------------------------------- what happens
 

@@ -1,7 +1,8 @@
 """Adapter: batch endpoints and deployments. Writes start an operation and return; reads show how it went."""
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
+from threading import Lock, local
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -27,6 +28,7 @@ STOP_AT_FIRST_FAILURE, IGNORE_FAILURES = 0, -1
 """D3: a smoke test must not pass over a failed file; production scores what it can, as the document has it."""
 ERROR_THRESHOLD = {Environment.TEST: STOP_AT_FIRST_FAILURE, Environment.PRODUCTION: IGNORE_FAILURES}
 REMEMBERED_OPERATIONS = 200
+FRESH_SECONDS = 2.0
 
 
 class _Operations:
@@ -55,15 +57,34 @@ class _Operations:
         return ""
 
 
+class _JustRead(local):
+    """The endpoint that this thread has read last: a switch that follows at once need not read it again."""
+
+    key: tuple[Environment, str] | None = None
+    found: "BatchEndpoint | None" = None
+    at: float = 0.0
+
+    def keep(self, key: tuple[Environment, str], found: "BatchEndpoint | None") -> None:
+        self.key, self.found, self.at = key, found, monotonic()
+
+    def take(self, key: tuple[Environment, str]) -> "BatchEndpoint | None":
+        """Once, and only while it is fresh: the PUT is of the whole endpoint."""
+        fresh = self.key == key and monotonic() - self.at < FRESH_SECONDS
+        found, self.found = (self.found if fresh else None), None
+        return found
+
+
 class Endpoints:
     """Endpoints and deployments of Test and Production."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._operations = _Operations()
+        self._just_read = _JustRead()
 
     def endpoint(self, environment: Environment, name: str) -> Endpoint | None:
         found = self._endpoint(environment, name)
+        self._just_read.keep((environment, name), found)
         if found is None:
             return None
         return Endpoint(
@@ -150,7 +171,7 @@ class Endpoints:
         self._put_default(environment, endpoint, None)
 
     def _put_default(self, environment: Environment, name: str, defaults: Mapping[str, str] | None) -> None:
-        found = self._endpoint(environment, name)
+        found = self._just_read.take((environment, name)) or self._endpoint(environment, name)
         if found is None:
             raise PermanentError(f"there is no endpoint {name} in {environment}")
         found.defaults = dict(defaults) if defaults else None

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile, content_hash
 from shared.adapters.azure_ml.clients import Clients, Workspace, sdk
 from shared.adapters.azure_ml.errors import service_errors
 from shared.adapters.azure_ml.models import Models
+from shared.adapters.azure_ml.scratch import clear_left_behind, scratch_folder
 from shared.application.ports import PromotedModel
 from shared.domain.errors import PermanentError, PipelineError, TransientError
 
@@ -113,6 +113,7 @@ class Promotion(Models):
         """Bring the content over; returns the files, identified as far as they were read, and the way taken."""
         if mode != SHARE:
             size = sum(file.size for file in files)
+            clear_left_behind()
             with self._space.reserve(size) as fits:
                 if fits and not any(file.path in IGNORE_FILES for file in files):
                     return self._copy(wanted, source, files), COPY
@@ -127,8 +128,7 @@ class Promotion(Models):
     def _copy(self, wanted: _Wanted, source: BlobFolder, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
         # The SDK uploads into a folder of the local folder's name. A name of its own for each attempt keeps an
         # interrupted or simultaneous upload of the same version from getting into this one's way.
-        with tempfile.TemporaryDirectory(prefix=f"{wanted.name}-") as directory:
-            folder = Path(directory)
+        with scratch_folder() as folder:
             with service_errors(f"downloading {wanted.name} version {wanted.source_version} from Dev"):
                 read = [source.download(file, folder) for file in files]
             for listed, got in zip(files, read, strict=True):
@@ -137,7 +137,7 @@ class Promotion(Models):
             model = sdk().new_model(
                 name=wanted.name,
                 version=wanted.version,
-                path=directory,
+                path=str(folder),
                 tags=wanted.tags,
                 properties=wanted.properties(content_hash(read), COPY),
             )

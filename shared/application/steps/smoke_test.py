@@ -181,7 +181,7 @@ def _unexpected(compared: Comparison | None) -> tuple[str, ...]:
 
 
 def _next(job: Job) -> tuple[str, ...]:
-    return (f"next: open job {job.name} in the Test workspace ({job.studio_url}), remove the cause, then retry",)
+    return (f"next: open job {job.name} in the Test workspace, remove the cause, then retry the release",)
 
 
 def _output(ports: Ports, job: Job) -> JobOutput:

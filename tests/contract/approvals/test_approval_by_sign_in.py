@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from shared.domain.model import GateName, GateState
-from tests.support.app_host import ADA, BOB, GRACE, AppHost, GateAt
+from tests.support.app_host import ADA, BOB, GRACE, AppHost
 from tests.support.person import Person
 
 FORGED = base64.b64encode(
@@ -16,10 +16,6 @@ FORGED = base64.b64encode(
     ).encode()
 ).decode()
 FORGED_HEADER = {"X-MS-CLIENT-PRINCIPAL": FORGED, "X-MS-CLIENT-PRINCIPAL-NAME": ADA}
-
-
-def path_of(gate: GateAt) -> str:
-    return urlsplit(gate.link().url).path
 
 
 def signed_in(site: AppHost, name: str) -> Person:
@@ -31,16 +27,17 @@ def signed_in(site: AppHost, name: str) -> Person:
 def test_a_link_leads_to_sign_in_and_back_to_the_gate(by_sign_in: AppHost) -> None:
     """Nobody sees the evidence before; afterwards the address is the one from the mail."""
     gate = by_sign_in.at_gate()
-    visitor = Person(site=by_sign_in.url, name=ADA)
-    reply = visitor.get(gate.link().url)
+    visitor, link = Person(site=by_sign_in.url, name=ADA), gate.link().url
+    path = urlsplit(link).path
+    reply = visitor.get(link)
     assert (reply.status, reply.body) == (302, b"")
     target = urlsplit(reply.headers["Location"])
     (back,) = parse_qs(target.query)["post_login_redirect_uri"]
-    assert (target.path, back) == ("/.auth/login/aad", path_of(gate))
+    assert (target.path, back) == ("/.auth/login/aad", path)
     page = visitor.get(reply.headers["Location"])
     assert f'value="{ADA}"' in page.text
     landed = visitor.post("/.auth/login/aad", {"person": ADA, "post_login_redirect_uri": back})
-    assert landed.headers["Location"] == path_of(gate)
+    assert landed.headers["Location"] == path
     assert "You answer as" in visitor.get(landed.headers["Location"]).text
 
 
@@ -48,8 +45,9 @@ def test_a_link_leads_to_sign_in_and_back_to_the_gate(by_sign_in: AppHost) -> No
 def test_the_role_release_approver_decides_without_a_code(by_sign_in: AppHost, gate_name: GateName) -> None:
     """The history names the signed-in person, not the one the link was sent to."""
     gate = by_sign_in.at_gate(gate_name)
-    reply = signed_in(by_sign_in, GRACE).answer(gate.link(ADA).url, "reject")
-    assert (reply.status, reply.headers["Location"]) == (303, path_of(gate))
+    link = gate.link(ADA).url
+    reply = signed_in(by_sign_in, GRACE).answer(link, "reject")
+    assert (reply.status, reply.headers["Location"]) == (303, urlsplit(link).path)
     (vote,) = gate.now().decisions
     assert (vote.by, vote.how, vote.decision, vote.digest) == (GRACE, "signed in", "reject", gate.gate.digest)
     assert gate.now().state is GateState.REJECTED

@@ -32,7 +32,7 @@ SUBSCRIPTION = DEFAULTS["workspaces"][0]["subscription_id"]
 TENANT = DEFAULTS["tenant_id"]
 IDENTITIES = {one["name"]: one for one in DEFAULTS["identities"]}
 SCOPES = {one["name"]: one for one in (*DEFAULTS["workspaces"], *DEFAULTS["registries"])}
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 90
 ELSEWHERE = {
     "name": "mlw-elsewhere",
     "resource_group": "rg-elsewhere",
@@ -111,7 +111,8 @@ class StandIn:
         self.data.mkdir(exist_ok=True)
         settings = self.data / "settings.json"
         rights = [{"name": "app", "rights": {"mlw-elsewhere": "write"}}]
-        changes = {"durations": dict(self.durations), "workspaces": [ELSEWHERE], "identities": rights}
+        few_nodes = {"name": "mlw-test", "computes": [{"name": "batch-cluster", "max_nodes": 3}]}
+        changes = {"durations": dict(self.durations), "workspaces": [ELSEWHERE, few_nodes], "identities": rights}
         settings.write_text(json.dumps(changes))
         ports = {"--proxy-port": self.proxy_port, "--admin-port": self.admin_port, "--blob-port": self.blob_port}
         flags = [str(part) for pair in ports.items() for part in pair]
@@ -213,12 +214,17 @@ def registry(identity: str = "app") -> MLClient:
 
 def arm(method: str, scope: str, path: str, body: Any = None, token: str | None = None) -> requests.Response:
     """A request to the resource manager past the SDK, for what the SDK would not send."""
-    token = token or credential().get_token("https://management.azure.com/.default").token
+    token = token or _app_token()
     known = SCOPES[scope]
     group = f"/subscriptions/{known['subscription_id']}/resourceGroups/{known['resource_group']}"
     base = f"https://management.azure.com{group}"
     url = f"{base}/providers/Microsoft.MachineLearningServices/workspaces/{scope}{path}?api-version=2024-01-01-preview"
     return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+@cache
+def _app_token() -> str:
+    return str(credential().get_token("https://management.azure.com/.default").token)
 
 
 def datastore(name: str, identity: str = "app") -> ContainerClient:

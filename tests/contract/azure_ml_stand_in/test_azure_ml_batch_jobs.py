@@ -215,7 +215,7 @@ class TestBatchJobs:
 
     def test_files_that_cannot_be_scored_are_refused_at_once(self) -> None:
         """A limit of the stand-in is said as one, and never looks like the model's failure."""
-        with pytest.raises(HttpResponseError, match="CSV files only; the input holds file0.parquet") as refusal:
+        with pytest.raises(HttpResponseError, match=r"CSV files only; the input holds file0\.parquet") as refusal:
             _invoke("prints", "mixed")
         assert (refusal.value.status_code, refusal.value.error.code) == (400, "UserError")
         strange = a_deployment(ENDPOINT, "strange", _id_of("prints"), output_file_name="predictions.parquet")

@@ -34,8 +34,7 @@ ROUTES = {
 }
 
 
-@pytest.mark.parametrize("operation", ROUTES)
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(("operation", "status"), list(zip(ROUTES, [429, 500, 503] * 2, strict=True)))
 def test_a_fault_strikes_one_route_and_counts(stand_in: StandIn, operation: str, status: int) -> None:
     """Twice if it says two; other routes never see it."""
     others = next(place for name, place in ROUTES.items() if name != operation)

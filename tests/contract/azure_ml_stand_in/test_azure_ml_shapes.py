@@ -87,6 +87,8 @@ def test_registry_operations_look_like_recorded_ones(asker: Asker, registered: s
     copied = asker.ask("registry import", "POST", f"{REGISTRY}/import", {"properties": wanted})
     _after(copied, asker)
     asker.ask("registry import ended", "GET", copied.headers["Location"])
+    imported = asker.ask("registry model", "GET", f"{REGISTRY}/models/{unique}/versions/1").json()
+    assert imported["properties"]["originAssetId"] == source
 
 
 def _after(reply: requests.Response, asker: Asker) -> None:
@@ -122,6 +124,8 @@ def test_endpoint_deployment_and_job_replies_look_like_recorded_ones(
     )
     assert made.status_code == SHAPES["deployment put"]["status"]
     assert set(SHAPES["deployment put"]["headers"]) <= {key.lower() for key in made.headers}
+    listed = (key.removeprefix("/value[]") for key in SHAPES["deployments"]["keys"] if key.startswith("/value[]/"))
+    assert _keys(made) == set(listed), "the recording says: the shape of the list's items"
     eventually(
         lambda: (
             workspace("mlw-test").batch_deployments.get("deployment-1", f"be-{unique}").provisioning_state
@@ -138,6 +142,12 @@ def test_endpoint_deployment_and_job_replies_look_like_recorded_ones(
         job = asker.ask("invoke", "POST", scoring, {"properties": {"inputData": folder}}, **named).json()["name"]
         cancelled = asker.ask("job cancel", "POST", f"{ARM}/jobs/{job}/cancel")
         asker.ask("operation result", "GET", cancelled.headers["Location"])
+
+
+def test_every_recorded_reply_is_compared() -> None:
+    """A shape that no test asks for would prove nothing."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in SHAPES if f'"{name}"' not in text] == []
 
 
 def test_a_patch_changes_tags_and_keeps_the_default(asker: Asker, unique: str) -> None:

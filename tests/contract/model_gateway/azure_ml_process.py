@@ -20,11 +20,11 @@ from tests.support.net import free_ports
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 90
-VISIBLE = 0.3  # seconds; long enough for a test to meet a resource on its way
+VISIBLE = 2.0  # seconds; long enough for a test to meet a resource on its way, also on a busy machine
 QUICK = {
-    "endpoint_create": VISIBLE,
+    "endpoint_create": 0.1,
     "endpoint_update": 0.1,
-    "deployment_create": VISIBLE,
+    "deployment_create": 0.1,
     "deployment_update": 0.1,
     "deployment_delete": 0.1,
     "registry_create": 0.0,

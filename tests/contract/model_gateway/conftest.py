@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from azure_ml_process import AzureMl, running_azure_ml
+from azure_ml_process import QUICK, VISIBLE, AzureMl, running_azure_ml
 from estates import Estate, FakeEstate, RealEstate, SomeCircuit
 from subjects import deployed
 
@@ -45,6 +45,19 @@ def untouched(request: pytest.FixtureRequest, estate: Estate) -> SomeCircuit:
         return deployed(estate)
     kept: SomeCircuit = request.getfixturevalue("deployed_once")
     return kept
+
+
+@pytest.fixture
+def unhurried(request: pytest.FixtureRequest, estate: Estate) -> Iterator[None]:
+    """The real service takes its time, for the length of a test that wants to meet it at work."""
+    if isinstance(estate, FakeEstate):
+        yield
+        return
+    running: AzureMl = request.getfixturevalue("azure_ml")
+    creations = ("endpoint_create", "deployment_create")
+    running.change(durations=dict.fromkeys(creations, VISIBLE))
+    yield
+    running.change(durations={name: QUICK[name] for name in creations})
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,29 @@
-"""What only the real SDK gets wrong, and how the adapter keeps it from happening: endpoints, jobs, errors."""
+"""What only the real SDK gets wrong, and how the adapter keeps it from happening.
+
+Each pitfall of azure-ai-ml 1.35.2 has a test that fails without the remedy; `promotion` is test_promotion_survives,
+`contract` is test_gateway_contract, `errors` is tests/unit/azure_ml_adapter/test_azure_ml_errors:
+
+| pitfall | remedy | test |
+|---|---|---|
+| an upload error hangs with show_progress=False | always True | promotion: temporary files are gone after ... failure |
+| invoke keeps its headers in a global | name the deployment, one invoke at a time | each job runs the deployment it names |
+| share() redirects its client to the registry | a client of its own | a client that shares is not used for anything else |
+| create on an existing version is a ValueError | read again, then judge | promotion: two promotions of one version at once |
+| a failed operation is an error with status 200 | its own row in the table | errors: each error becomes the one the table says |
+| a registry list without a name is broken | one version, by its name | promotion: promoting what is there, by name; no list of ours lacks one |
+| a POST is repeated after a 503, invoke five times | one name, look before and after | a lost answer of invoke makes no second job |
+| str() of a status is `JobStatus.COMPLETED` | the value | contract: a smoke job runs the named deployment |
+| a PUT of an endpoint clears its default | start from what is there | creating an existing endpoint sends no put |
+| ... and its tags | the same | contract: the default can be set and cleared and tags survive |
+| models.download holds each file in memory | chunks | a large file is fetched in pieces |
+| the registry's answer is lost | the content decides | promotion: a lost answer of the registry |
+| jobs.download of a running job, of a failed one | only when ended, file by file | contract: the output of a running job |
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -16,9 +37,10 @@ from estates import (
     settled_endpoint,
     some_circuit,
 )
-from subjects import DEPLOYMENT, a_spec, deployed, with_endpoint
+from subjects import DEPLOYMENT, VERSION, a_spec, deployed, in_dev, tags_of, with_endpoint
 
 from shared.adapters.azure_ml.gateway import AzureMlGateway
+from shared.adapters.azure_ml.promotion import TemporarySpace
 from shared.application.ports import ModelVersion, ProvisioningState
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.model import Circuit, Environment
@@ -173,6 +195,7 @@ def test_a_model_that_raises_leaves_error_lines_with_file_and_number(real_estate
     assert (output.predictions, output.predictions_size) == (None, 0)
     quoted = [line for line in output.error_lines if "the flushing step is unknown" in line.text]
     assert any(line.file == "logs/user/error.txt" and line.line > 1 for line in quoted)
+    assert not any('File "' in line.text or "Traceback" in line.text for line in output.error_lines)
 
 
 def test_an_error_that_a_completed_job_only_printed_is_found(real_estate: RealEstate) -> None:
@@ -246,3 +269,37 @@ def test_a_circuit_id_as_written_is_part_of_the_path(real_estate: RealEstate) ->
     circuit = Circuit(plant_id=f"Plant{uuid4().hex[:6]}", circuit_id="cIrCuIt01")
     real_estate.add_test_data(circuit, {"test_input.csv": model_files()["data.txt"]})
     assert list(real_estate.gateway.smoke_input(circuit)) == ["test_input.csv"]
+
+
+def test_a_client_that_shares_is_not_used_for_anything_else(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """While `share` runs, its client asks the registry whatever it is asked: Dev must answer for Dev all the same."""
+    subject, other = in_dev(real_estate), in_dev(real_estate)
+    cramped = AzureMlGateway(settings_for(azure_ml), space=TemporarySpace(lambda: 0))
+    cramped.dev_models(other.model)
+    promote = partial(
+        cramped.promote, name=subject.model, source_version="3", version=VERSION, tags=tags_of(subject), mode="share"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        sharing = pool.submit(promote)
+        seen = []
+        while not sharing.done() or not seen:
+            seen.append([model.version for model in cramped.dev_models(other.model)])
+        assert sharing.result().mode == "share"
+    assert seen == [["3"]] * len(seen)
+
+
+def test_a_large_file_is_fetched_in_pieces(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Nine MiB in three requests of at most four: the process never holds the whole of it."""
+    subject = some_circuit()
+    files = model_files() | {"weights.bin": bytes(9 * 1024 * 1024)}
+    real_estate.add_dev_model(subject.model, "3", {"validated": "true"}, files)
+    before = azure_ml.last_entry()
+    real_estate.gateway.promote(
+        name=subject.model, source_version="3", version=VERSION, tags=tags_of(subject), mode="copy"
+    )
+    fetched = [
+        entry
+        for entry in azure_ml.journal(before)
+        if entry["method"] == "GET" and entry["scope"] == "mlw-dev" and entry["path"].endswith("weights.bin")
+    ]
+    assert len(fetched) >= 3

@@ -131,6 +131,7 @@ def test_test_data_is_listed_by_name(estate: Estate) -> None:
     assert sorted(estate.gateway.smoke_input(other.circuit)) == ["more.csv", "test_input.csv"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_an_endpoint_is_created_without_a_default(estate: Estate) -> None:
     """It is not ready at once, then Succeeded, with our tags and no default."""
     subject = some_circuit()
@@ -196,6 +197,7 @@ def test_the_default_can_be_set_and_cleared_and_tags_survive(estate: Estate) -> 
     assert settled_endpoint(estate, PRODUCTION, subject.endpoint).default == ""
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_write_while_another_operation_is_under_way_is_transient(estate: Estate) -> None:
     """The service takes one operation at a time on an endpoint: try again, do not fail the circuit."""
     subject = promoted(estate)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobBlock
-from azure_ml_process import QUICK, VISIBLE, AzureMl
+from azure_ml_process import QUICK, AzureMl
 from estates import RealEstate, model_files, settings_for
 from subjects import VERSION, in_dev, promoted, tags_of
 
@@ -17,6 +17,7 @@ from shared.adapters.azure_ml.promotion import TemporarySpace
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 
 pytestmark = pytest.mark.stack
+A_MOMENT = 0.5
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_a_version_without_its_tags_gets_them(real_estate: RealEstate) -> None:
 @pytest.fixture
 def slow_registry(azure_ml: AzureMl) -> Iterator[None]:
     """A version takes a moment to appear, for the length of a test."""
-    azure_ml.change(durations={"registry_create": VISIBLE})
+    azure_ml.change(durations={"registry_create": A_MOMENT})
     yield
     azure_ml.change(durations={"registry_create": QUICK["registry_create"]})
 

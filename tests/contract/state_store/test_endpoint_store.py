@@ -1,13 +1,14 @@
 """`EndpointStore`: one suite, on the fake and on real Table Storage."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from shared.application.ports import EndpointStore, Versioned
 from shared.domain.errors import ConflictError
 from shared.domain.model import Circuit, Environment
-from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT, a_ledger_entry, a_lock
+from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, THIRD_CIRCUIT, a_ledger_entry, a_lock
 
 PRODUCTION = Environment.PRODUCTION
 
@@ -83,3 +84,26 @@ def test_the_circuits_of_an_environment_are_those_ever_locked_there(endpoints: E
     assert set(endpoints.circuits(PRODUCTION)) == {CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT, longer}
     assert list(endpoints.circuits(PRODUCTION, "PLANT001")) == [CIRCUIT, OTHER_CIRCUIT]
     assert not endpoints.circuits(Environment.TEST)
+
+
+def test_all_lock_rows_of_an_environment_come_with_their_etags(endpoints: EndpointStore) -> None:
+    """The look for drift compares every one of them."""
+    etags = {circuit: endpoints.write_lock(a_lock(circuit), etag=None) for circuit in (CIRCUIT, THIRD_CIRCUIT)}
+    endpoints.write_lock(a_lock(OTHER_CIRCUIT, environment=Environment.TEST), etag=None)
+    assert {stored.row.circuit: stored.etag for stored in endpoints.all_locks(PRODUCTION)} == etags
+
+
+def test_marked_are_the_rows_that_are_held_now_or_drifted(endpoints: EndpointStore) -> None:
+    """A hold that is over, or was lifted, is no mark; nor is another environment's."""
+    day = timedelta(days=1)
+    held = a_lock(CIRCUIT, hold_since=NOW - day, hold_until=NOW + day, hold_by="ops", hold_why="noise")
+    drifted = a_lock(OTHER_CIRCUIT, drift="x is live", drift_since=NOW)
+    over = a_lock(THIRD_CIRCUIT, hold_since=NOW - day, hold_until=NOW, hold_by="ops")
+    lifted = a_lock(Circuit(plant_id="PLANT009", circuit_id="C1"), hold_by="ops", hold_why="noise")
+    for lock in (held, drifted, over, lifted):
+        endpoints.write_lock(lock, etag=None)
+    endpoints.write_lock(a_lock(CIRCUIT, environment=Environment.TEST, drift="x"), etag=None)
+    assert {lock.circuit: lock for lock in endpoints.marked(PRODUCTION, NOW)} == {
+        CIRCUIT: held,
+        OTHER_CIRCUIT: drifted,
+    }

@@ -9,8 +9,9 @@ from shared.application.messages import to_json
 from shared.application.ports import Sendable
 from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice, StepKind
 from shared.domain.model import FANOUT_START, CircuitPhase, ReleasePhase, Round
+from shared.domain.naming import deployment_name
 from tests.support.builders import CIRCUIT, RELEASE_ID, a_release, a_run
-from tests.support.pipeline_world import PipelineWorld
+from tests.support.pipeline_world import ALL_CIRCUITS, PipelineWorld
 
 REASON = "MaxDeliveryCountExceeded"
 FAN_OUT = FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor=FANOUT_START)
@@ -79,6 +80,27 @@ def test_a_fan_out_that_dies_for_good_fails_the_release(world: PipelineWorld) ->
 
     assert world.phase() is ReleasePhase.FAILED
     assert "inspection work was given up" in world.release().reason
+
+
+def test_an_activation_that_can_not_be_handed_out_takes_back_what_it_began(world: PipelineWorld) -> None:
+    """D11: circuits of earlier pages are still at it; all old, never in between."""
+    world.release_all()
+    world.clock.forward(timedelta(days=1))
+    world.models.operation_time = timedelta(seconds=40)
+    second = "20251211.1"
+    world.start(second, build="2")
+    world.to_phase(ReleasePhase.ACTIVATING, second)
+    world.run(lambda: world.lock().want == deployment_name(second))
+    world.change(world.release(second), fanout_cursor="c|PLANT001|CIRCUIT02")
+
+    bury(
+        world,
+        FanOut(release_id=second, gen=1, round=Round.ACTIVATION, cursor="c|PLANT001|CIRCUIT02", redrive=3),
+    )
+    world.run()
+
+    assert world.phase(second) is ReleasePhase.FAILED
+    assert [world.live_default(circuit) for circuit in ALL_CIRCUITS] == [deployment_name(RELEASE_ID)] * 3
 
 
 @pytest.mark.parametrize("columns", [{"gen": 2}, {"phase": ReleasePhase.SUCCEEDED}])

@@ -1,11 +1,14 @@
 """Unit: the candidate's predictions beside those of the model that is live in production."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
+from shared.application.views import ApprovalState, ApprovalView
 from shared.domain.model import Environment, GateName, ReleasePhase
 from shared.domain.naming import model_name
+from shared.pages.render import render_approval
 from tests.support.builders import CIRCUIT, RELEASE_ID
 from tests.support.fake_models import PREDICTIONS, JobPlan
 from tests.support.pipeline_world import PipelineWorld
@@ -101,3 +104,19 @@ def test_a_deployment_from_before_us_has_no_predictions() -> None:
     beside = world.circuit(CIRCUIT, SECOND).evidence["side_by_side"]
     assert isinstance(beside, Mapping)
     assert "deployment-of-old was not tested by this pipeline" in str(beside["absent"])
+
+
+def test_the_approvers_page_shows_the_comparison(pipeline: PipelineWorld) -> None:
+    """In the card of the circuit, beside the smoke test."""
+    pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER))
+    second(pipeline)
+    view = ApprovalView(
+        state=ApprovalState.OPEN,
+        release=pipeline.release(SECOND),
+        gate=pipeline.gate(GateName.PRODUCTION, SECOND),
+        evidence=json.loads(shown(pipeline)),
+        now=pipeline.clock.now(),
+    )
+    page = render_approval(view)
+    assert "Beside the live model" in page
+    assert "deployment-20251210-1: 1 of 2 rows differ, by 0.5 on average, by 1 at most" in page

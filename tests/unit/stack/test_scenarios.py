@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.demo.scenarios import STORIES, Scenario, complaints, decision_for
+from local.demo.manifest import Artifact, of_plants
+from local.demo.scenarios import STORIES, Scenario, complaints, decision_for, doubles
 
 
 def a_release(phase: str, **changes: Any) -> dict[str, Any]:
@@ -44,3 +45,39 @@ def test_only_the_rejected_story_says_no_and_only_at_the_second_gate(scenario: S
     answers = {gate: decision_for(STORIES[scenario], gate)[0] for gate in ("registry-approval", "production-approval")}
     second = "reject" if scenario is Scenario.REJECTED else "approve"
     assert answers == {"registry-approval": "approve", "production-approval": second}
+
+
+def test_a_warning_that_is_not_in_the_evidence_is_a_complaint() -> None:
+    """The release succeeded, and nobody was told why it should not have: that is not the story."""
+    story = STORIES[Scenario.SCHEMA_WARNING]
+    silent = a_release("succeeded")
+    assert complaints(story, silent) != []
+    silent["circuits"][0]["evidence"] = {"schema": {"changed": ["prediction: float64 expected, string found"]}}
+    assert complaints(story, silent) == []
+
+
+def test_two_jobs_where_one_was_meant_are_a_complaint() -> None:
+    """A flaky service must not leave doubles, nor less than was promised."""
+    left = {"PLANT001/CIRCUIT01": {"model versions": 1, "kept smoke jobs": 2, "deployments in Test": 0}}
+    assert doubles(left) == [
+        "PLANT001/CIRCUIT01 has 2 kept smoke jobs of this release, not one",
+        "PLANT001/CIRCUIT01 has 0 deployments in Test of this release, not one",
+    ]
+
+
+def test_a_story_may_have_plants_of_its_own() -> None:
+    """Names of models follow, as the artifact demands."""
+    entry = {"plant_id": "PLANT001", "circuit_id": "CIRCUIT01", "model_name": "plant001-circuit01"}
+    artifact = Artifact(release_id="20251210.1", build_id="1", content={"circuits": [entry]})
+    assert of_plants(artifact, "7").content["circuits"] == [
+        {"plant_id": "PLANT701", "circuit_id": "CIRCUIT01", "model_name": "plant701-circuit01"}
+    ]
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_one_call_in_ten_is_one_call_in_ten(scenario: Scenario) -> None:
+    """Faults are asked in turn: what the first lets pass, the next may hit."""
+    passed = 1.0
+    for fault in STORIES[scenario].conditions.faults:
+        passed *= 1 - fault["probability"]
+    assert round(1 - passed, 2) == (0.1 if scenario is Scenario.FLAKY_SERVICE else 0)
