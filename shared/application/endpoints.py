@@ -159,15 +159,19 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
     )
 
 
-def raise_fence(work: Work, ports: Ports) -> None:
-    """Make whoever still holds an older reading of our lock lose."""
+def raise_fence(work: Work, ports: Ports) -> bool:
+    """Make whoever still holds an older reading of our lock lose. False: our deployment is wanted already."""
 
-    def attempt() -> None:
+    def attempt() -> bool:
         held = ports.endpoints.lock(Environment.PRODUCTION, work.run.circuit)
-        if held and held.row.owner == work.release.release_id:
-            ports.endpoints.write_lock(replace(held.row, fence=held.row.fence + 1), etag=held.etag)
+        if held is None or held.row.owner != work.release.release_id:
+            return True
+        if held.row.want == work.run.deployment:
+            return False
+        ports.endpoints.write_lock(replace(held.row, fence=held.row.fence + 1), etag=held.etag)
+        return True
 
-    settle(ports.clock, attempt)
+    return settle(ports.clock, attempt)
 
 
 def _is_still_there(work: Work, ports: Ports) -> bool:

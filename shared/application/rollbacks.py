@@ -15,6 +15,7 @@ from shared.domain.errors import RequestRefused
 from shared.domain.events import CircuitRolledBack
 from shared.domain.model import (
     Circuit,
+    CircuitPhase,
     EndpointLock,
     Environment,
     HistoryEntry,
@@ -136,11 +137,15 @@ class Rollbacks:
         naming = self.ports.naming
         in_test = request.environment is Environment.TEST
         template = naming.test_endpoint if in_test else naming.production_endpoint
+        name = endpoint_name(template, circuit)
+        if request.to and self.ports.models.deployment(request.environment, name, request.to) is None:
+            gathered.problems.append(f"{circuit}: {request.to} does not exist on {name}")
+            return
         gathered.targets.append(
             RollbackTarget(
                 plant_id=circuit.plant_id,
                 circuit_id=circuit.circuit_id,
-                endpoint=endpoint_name(template, circuit),
+                endpoint=name,
                 live=lock.want,
                 to=target,
                 fence=lock.fence,
@@ -177,7 +182,9 @@ class Rollbacks:
         found = self.ports.releases.release_and_run(release_id, lock.circuit)
         assert found is not None
         run = found[1].row
-        if lock.want != run.deployment and lock.owner != release_id:
+        switching = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
+        under_way = lock.owner == release_id and not found[0].row.is_terminal and run.phase in switching
+        if lock.want != run.deployment and not under_way:
             gathered.problems.append(f"{lock.circuit}: {lock.want} is live, not {run.deployment}")
             return ""
         replaced = activation_by(ledger, release_id, run.deployment)

@@ -33,8 +33,14 @@ class Slots:
             unread = Versioned(row=release, etag="")
             if self.to_run(unread, queued, SlotTaken(at=self.ports.clock.now(), slot=number)) is not None:
                 return True
-            self._release(number)
+            if not self._is_held(queued.row, number):
+                self._release(number)
         return False
+
+    def _is_held(self, run: CircuitRun, number: int) -> bool:
+        """Its row took the slot after all: the write stood, and was overwritten before it could be read back."""
+        found = self.ports.releases.release_and_run(run.release_id, run.circuit)
+        return found is not None and (found[1].row.gen, found[1].row.slot) == (run.gen, number)
 
     def free(self, number: int, release: Release) -> None:
         """Give a slot back and start whoever waits: in this release first, then in any other."""

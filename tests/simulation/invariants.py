@@ -301,8 +301,18 @@ class Invariants(Watch):
         held = self.models._registry[key].version
         if held.tags != self.promoted.setdefault(key, held.tags):
             self.fail("I2", f"{key} got other tags on a second try")
+        self._source_is_as_approved(release_id, named)
         if len(held.tags) != 7 or key[1] != registry_version(release_id):
             self.fail("R15", f"{key} has tags {held.tags}")
+
+    def _source_is_as_approved(self, release_id: str, named: Any) -> None:
+        """What the approver saw is what is copied; a change in the very moment is not looked at here."""
+        frozen = self.engine.current is None or self.engine.current.has_thread
+        runs = [stored.row for stored in self.releases._of(CircuitRun, release_id)]
+        run = next(run for run in runs if run.model_name == named["name"])
+        source = self.models._dev_model(named["name"], named["source_version"]).version
+        if not frozen and dict(source.tags) != dict(run.source_tags):
+            self.fail("R10", f"{named['name']} was promoted although its tags changed after the approval")
 
     def _deployed(self, environment: Environment, spec: DeploymentSpec) -> None:
         release_id = spec.tags["release_id"]

@@ -74,8 +74,7 @@ def _not_yet(work: Work, ports: Ports) -> ActivationSkipped | StillRunning | Non
     release_id = work.release.release_id
     if ports.releases.predecessors_pending(release_id):
         return StillRunning(restart_clock=True)
-    if ports.releases.any_in(release_id, UNSUCCESSFUL):
-        raise_fence(work, ports)
+    if ports.releases.any_in(release_id, UNSUCCESSFUL) and raise_fence(work, ports):
         return ActivationSkipped(at=ports.clock.now(), why="another circuit could not be activated")
     return None
 

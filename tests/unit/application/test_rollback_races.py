@@ -217,3 +217,16 @@ def test_a_stale_restore_of_a_drill_converges_in_test_only(twice: PipelineWorld)
     twice.run()
     assert twice.live_default(CIRCUIT, Environment.TEST) == FIRST
     assert len(twice.models.production_writes()) == writes
+
+
+def test_a_release_that_failed_before_it_switched_anything_is_not_rolled_back(twice: PipelineWorld) -> None:
+    """It still owns the lock, but what is live was live before it: a rollback would only set a hold."""
+    twice.models.fail_deployments_on(PRODUCTION, ENDPOINT, "quota")
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.FAILED, IDS[2])
+    assert twice.lock().owner == IDS[2]
+
+    with pytest.raises(RequestRefused, match=f"{SECOND} is live, not {THIRD}"):
+        twice.roll_back(release_id=IDS[2])
+
+    assert twice.lock().hold_until is None

@@ -184,13 +184,12 @@ def test_a_named_deployment_is_the_target(world: PipelineWorld) -> None:
     assert world.live_default() == FIRST
 
 
-def test_a_target_that_does_not_exist_fails_before_anything_changes(twice: PipelineWorld) -> None:
-    """The target is checked first."""
-    started = twice.roll_back(CIRCUIT, to="deployment-nobody")
-    twice.run()
+def test_a_target_that_does_not_exist_is_refused_at_once(twice: PipelineWorld) -> None:
+    """Whoever mistypes a deployment at night is told by the answer, not by a mail."""
+    with pytest.raises(RequestRefused, match="deployment-nobody does not exist") as refused:
+        twice.roll_back(CIRCUIT, to="deployment-nobody")
 
-    assert twice.phase(started.rollback_id) is ReleasePhase.FAILED
-    assert "does not exist" in twice.release(started.rollback_id).reason
+    assert refused.value.status == 409
     assert (twice.live_default(), twice.lock().want) == (SECOND, SECOND)
 
 

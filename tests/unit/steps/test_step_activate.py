@@ -292,6 +292,20 @@ def test_a_first_activation_is_skipped_when_a_sibling_has_failed(first_timer: Wo
     assert first_timer.default() == ""
 
 
+def test_a_first_activation_under_way_is_not_skipped_when_a_sibling_fails(first_timer: World) -> None:
+    """D11: its default may be switched already; only the way back, which looks at it again, may leave it."""
+    first_timer.models.operation_time = timedelta(seconds=30)
+    sibling = first_timer.run(a_run(OTHER_CIRCUIT))
+    first_timer.put(replace(sibling, phase=CircuitPhase.LIVE))
+    first_timer.look(activate)
+    first_timer.put(replace(sibling, phase=CircuitPhase.ERRORED))
+
+    event = first_timer.until_decided(activate)
+
+    assert isinstance(event, CircuitActivated)
+    assert first_timer.default() == DEPLOYMENT
+
+
 def test_two_first_activations_do_not_wait_for_each_other(first_timer: World) -> None:
     """Only for circuits with a predecessor."""
     first_timer.put(replace(first_timer.run(a_run(OTHER_CIRCUIT)), previous_deployment=""))
