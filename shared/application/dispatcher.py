@@ -225,8 +225,8 @@ class Dispatcher:
             self.ports.bus.send(messages)
         for command in commands:
             match command:
-                case FreeSlot(slot=slot):
-                    self.slots.free(slot, release)
+                case FreeSlot(slot=slot, owner=owner):
+                    self.slots.free(slot, owner, release)
                 case StartQueued():
                     self.slots.start_queued(release)
                 case _:

@@ -95,6 +95,8 @@ class Drift:
 
     def _look_at(self, stored: Versioned[EndpointLock]) -> Found | None:
         """None: nothing can be said now - nothing is wanted, somebody is at work, or the service does not answer."""
+        if stored.row.repair_by:
+            return None
         try:
             words = self._compare(stored.row)
         except (TransientError, PermanentError) as error:
@@ -113,7 +115,7 @@ class Drift:
     def _is_busy(self, lock: EndpointLock) -> bool:
         """A release or a rollback that has not ended may be switching this endpoint right now."""
         owner = self.ports.releases.release(lock.owner)
-        return bool(lock.repair_by) or (owner is not None and not owner.row.is_terminal)
+        return owner is not None and not owner.row.is_terminal
 
     def _deployment_told(self, lock: EndpointLock, name: str) -> str:
         """The right name may hide another deployment: its tags are compared with the ledger."""
@@ -201,9 +203,21 @@ class Drift:
             reached = converge(PRODUCTION, lock.circuit, self._endpoint_name(lock.circuit), self.ports)
         except (TransientError, PermanentError) as error:
             log.warning("drift not put right yet", action="drift_repair_failed", circuit=lock.circuit, error=error)
-            return
+            reached = None
         if isinstance(reached, Converged):
             settle(self.ports.clock, lambda: self._repaired(lock.circuit))
+        elif moved := settle(self.ports.clock, lambda: self._marked_again(lock)):
+            self._put_right(moved)
+
+    def _marked_again(self, lock: EndpointLock) -> EndpointLock | None:
+        """Somebody wanted something else meanwhile, and our switch may land after theirs: the repair goes on for it."""
+        stored = self.ports.endpoints.lock(PRODUCTION, lock.circuit)
+        if stored is None or stored.row.fence == lock.fence:
+            return None
+        since = stored.row.drift_since or self.ports.clock.now()
+        row = replace(stored.row, drift=stored.row.drift or lock.drift, drift_since=since, repair_by=lock.repair_by)
+        self.ports.endpoints.write_lock(row, etag=stored.etag)
+        return row
 
     def _repaired(self, circuit: Circuit) -> None:
         stored = self.ports.endpoints.lock(PRODUCTION, circuit)

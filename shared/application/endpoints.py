@@ -9,7 +9,7 @@ whoever moved the run on raises the fence.
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.application.locks import LockLost, activation_by, ledger_entry, owned_lock
+from shared.application.locks import LockLost, activation_by, hold_told, ledger_entry, owned_lock
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.settle import settle
 from shared.application.work import Work
@@ -43,28 +43,38 @@ class MovedOn:
     """This message is late: the circuit run is no longer where it was. Nothing was written."""
 
 
-def want_in_test(work: Work, ports: Ports) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnHold:
+    """Somebody held the circuit before we wanted anything; the fence was raised, so nothing late can change that."""
+
+    why: str
+
+
+def want_in_test(work: Work, ports: Ports) -> MovedOn | None:
     """Make the tested deployment Test's default, unless a newer release has passed there. Idempotent."""
 
-    def attempt() -> None:
+    def attempt() -> MovedOn | None:
         run, release = work.run, work.release
         held = ports.endpoints.lock(Environment.TEST, run.circuit)
         if held and held.row.owner_seq > release.seq:
-            return
+            return None
         if held and (held.row.owner, held.row.want) == (release.release_id, run.deployment):
-            return
+            return None
+        if not _is_still_there(work, ports):
+            return MovedOn()
         previous = held.row.want if held else _default(ports, Environment.TEST, run.test_endpoint)
         lock = replace(owned_lock(work, Environment.TEST, held), want=run.deployment, want_none=False)
         entry = ledger_entry(ports, lock, previous=previous, release_id=release.release_id, by=_by(work))
         ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry)
+        return None
 
-    settle(ports.clock, attempt)
+    return settle(ports.clock, attempt)
 
 
-def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
+def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | OnHold:
     """Want the staged deployment as production's default. Idempotent: repeated, it adds no ledger row."""
 
-    def attempt() -> Wanted | LockLost | MovedOn:
+    def attempt() -> Wanted | LockLost | MovedOn | OnHold:
         held = ports.endpoints.lock(Environment.PRODUCTION, work.run.circuit)
         if held is None or held.row.owner != work.release.release_id:
             return LockLost(owner=held.row.owner if held else "nobody")
@@ -72,6 +82,9 @@ def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
             return Wanted(lock=held.row)
         if not _is_still_there(work, ports):
             return MovedOn()
+        if held.row.is_held(ports.clock.now()):
+            ports.endpoints.write_lock(replace(held.row, fence=held.row.fence + 1), etag=held.etag)
+            return OnHold(why=hold_told(held.row))
         lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False)
         previous = work.run.previous_deployment
         entry = ledger_entry(ports, lock, previous=previous, release_id=work.release.release_id, by=_by(work))

@@ -1,4 +1,4 @@
-"""Fan-out in pages: a round's work handed to up to a hundred circuits at a time, repeatable after a crash."""
+"""Fan-out in pages: a round's work handed to up to 99 circuits at a time, repeatable after a crash."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,14 @@ from shared.domain.process import (
     ROUND_OF,
     Decision,
     decide_circuit,
+    decide_release,
     implied_commands,
 )
 from shared.domain.rows import run_key
 from shared.telemetry import log
 
-PAGE = 100
-"""The most rows one transaction can hold."""
+PAGE = 99
+"""With the release's own row the most that one transaction can hold."""
 SWITCHES_AT_ONCE = 2
 BETWEEN_SWITCHES = timedelta(seconds=1) / 6
 """Rollbacks' writes: 200 circuits start within 33 seconds, far below what makes the service answer 429."""
@@ -39,36 +40,51 @@ class FanOutPage:
     ports: Ports
 
     def handle(self, command: FanOut, *, redelivered: bool = False) -> None:
-        """Move a page of circuits into the round, send their messages, advance the cursor."""
-        stored = self.ports.releases.release(command.release_id)
-        if stored is None or not _is_current(command, stored.row):
-            self._heal(command, stored, redelivered=redelivered)
-            return
-        last = settle(self.ports.clock, lambda: self._hand_out(stored.row, command))
-        event = FanOutAdvanced(at=self.ports.clock.now(), round=command.round, gen=command.gen, cursor=last)
-        self._advance(stored, event)
-        if last == FANOUT_END:
+        """Move a page of circuits into the round and the cursor behind them, then send what follows from it."""
+        again = redelivered
+
+        def attempt() -> Release | None:
+            nonlocal again
+            stored = self.ports.releases.release(command.release_id)
+            if stored is None or not _is_current(command, stored.row):
+                self._heal(command, stored, redelivered=again)
+                return None
+            # A write that is answered with a conflict may be our own, repeated by the client after a lost reply.
+            again = True
+            return self._hand_out(stored, command)
+
+        release = settle(self.ports.clock, attempt)
+        if release is not None and release.fanout_cursor == FANOUT_END:
             Dispatcher(self.ports).fan_in(command.release_id, command.round)
 
     def _heal(self, command: FanOut, stored: Versioned[Release] | None, *, redelivered: bool) -> None:
-        """A redelivered page whose cursor was written may have died before it sent the next one."""
+        """A redelivered page that was written may have died before it sent its messages."""
         log.info("fan-out dropped", action="fan_out_dropped", release_id=command.release_id, round=command.round.name)
         if not redelivered or stored is None or ROUND_OF.get(stored.row.phase) is not command.round:
             return
         dispatcher = Dispatcher(self.ports)
+        dispatcher.send(stored.row, self._unstarted(command, stored.row))
         if stored.row.fanout_cursor == FANOUT_END:
             dispatcher.fan_in(command.release_id, command.round)
         else:
             dispatcher.send(stored.row, (replace(command, cursor=stored.row.fanout_cursor, gen=stored.row.gen),))
 
-    def _advance(self, stored: Versioned[Release], event: FanOutAdvanced) -> None:
-        try:
-            Dispatcher(self.ports).to_release(stored.row.release_id, event)
-        except IllegalTransition as reason:
-            log.info("event dropped", action="event_dropped", release_id=stored.row.release_id, why=reason)
+    def _unstarted(self, command: FanOut, release: Release) -> Sequence[Command]:
+        """The messages of circuits of a page that was written, if no work has been seen of them yet."""
+        now = self.ports.clock.now()
+        page = self.ports.releases.runs(release.release_id, after=command.cursor, limit=PAGE)
+        return [
+            replace(step, delay=max(stored.row.since - now, timedelta())) if isinstance(step, RunStep) else step
+            for stored in page
+            if run_key(stored.row.circuit) <= release.fanout_cursor
+            and _has_work(stored.row, command)
+            and stored.row.poll_n == 0
+            for step in implied_commands(stored.row)
+        ]
 
-    def _hand_out(self, release: Release, command: FanOut) -> str:
-        """One transaction and one batch of messages; the row key the next page starts after."""
+    def _hand_out(self, stored_release: Versioned[Release], command: FanOut) -> Release:
+        """One transaction, which stands only if the release has not moved on, and one batch of messages."""
+        release = stored_release.row
         page, more = self._page(release, command)
         decisions = [(stored, self._decide(release, command, stored)) for stored in page]
         if command.round is Round.ROLLBACK:
@@ -79,12 +95,13 @@ class FanOutPage:
             for stored, decision in decisions
             if decision is not None and decision.row is not stored.row
         ]
-        if changes:
-            self.ports.releases.commit(*changes)
         commands: list[Command] = [c for _, decision in decisions if decision is not None for c in decision.commands]
-        if commands:
-            Dispatcher(self.ports).send(release, commands)
-        return run_key(page[-1].row.circuit) if more else FANOUT_END
+        last = run_key(page[-1].row.circuit) if more else FANOUT_END
+        now = self.ports.clock.now()
+        event = FanOutAdvanced(at=now, round=command.round, gen=command.gen, cursor=last)
+        advanced = decide_release(release, event)
+        decision = Decision(row=advanced.row, commands=(*commands, *advanced.commands))
+        return Dispatcher(self.ports).commit_release(stored_release, decision, *changes)
 
     def _handed_out_before(self, release: Release, command: FanOut) -> int:
         if command.cursor == FANOUT_START:
@@ -97,7 +114,7 @@ class FanOutPage:
         now = self.ports.clock.now()
         if stored.etag == "":
             return _first_work(release, run, command.round, self.ports)
-        if (run.phase, run.gen, run.todo) == (ROUND_ENTRIES[command.round].phase, command.gen, command.round):
+        if _has_work(run, command):
             return Decision(row=run, commands=implied_commands(run))
         reason = release.exclusions.get(str(run.circuit), "")
         event = FannedOut(at=now, round=command.round, gen=command.gen, exclude_reason=reason)
@@ -109,7 +126,7 @@ class FanOutPage:
     def _page(self, release: Release, command: FanOut) -> tuple[Sequence[Versioned[CircuitRun]], bool]:
         """The circuits that fit into one transaction, and whether there may be more after them."""
         candidates = self._candidates(release, command)
-        size, fitting = 0, 0
+        size, fitting = len(str(release)), 0
         for stored in candidates:
             size += len(str(stored.row))
             if fitting and size > PAGE_CHARACTERS:
@@ -157,6 +174,11 @@ def _paced(decision: Decision[CircuitRun] | None, n: int) -> Decision[CircuitRun
     due_at = row.due_at + wait if row.due_at else None
     later = tuple(replace(command, delay=wait) if isinstance(command, RunStep) else command for command in commands)
     return Decision(row=replace(row, since=row.since + wait, due_at=due_at), commands=later)
+
+
+def _has_work(run: CircuitRun, command: FanOut) -> bool:
+    """Was this circuit handed the round's work, and is it still at its beginning?"""
+    return (run.phase, run.gen, run.todo) == (ROUND_ENTRIES[command.round].phase, command.gen, command.round)
 
 
 def _is_current(command: FanOut, release: Release) -> bool:

@@ -46,8 +46,13 @@ class GateRefresh:
             )
 
     def refresh(self, release: Release, gate: Versioned[Gate]) -> Gate:
-        """Look at every circuit again, and freeze new evidence if anything is other than it was."""
-        runs = tuple(self._look_again(stored, gate.row.gate) for stored in self.ports.releases.runs(release.release_id))
+        """Look at every circuit again, and freeze new evidence if anything is other than it was.
+
+        The gate is written before the runs: after a crash in between, an approval of the old digest is refused, and
+        one of the new digest finds runs that know an older world, which the steps after the gate refuse.
+        """
+        stored_runs = self.ports.releases.runs(release.release_id)
+        runs = tuple(self._look_again(stored.row, gate.row.gate) for stored in stored_runs)
         document = gate_evidence(gate.row.gate, release, runs, self.ports.estate)
         digest = hashlib.sha256(document).hexdigest()
         now = self.ports.clock.now()
@@ -69,16 +74,15 @@ class GateRefresh:
                 hist=(*gate.row.hist, entry),
             )
         self.ports.releases.commit(Update(row=row, etag=gate.etag))
+        for stored, run in zip(stored_runs, runs, strict=True):
+            if run != stored.row:
+                self.ports.releases.commit(Update(row=run, etag=stored.etag))
         return row
 
-    def _look_again(self, stored: Versioned[CircuitRun], gate: GateName) -> CircuitRun:
-        run = stored.row
+    def _look_again(self, run: CircuitRun, gate: GateName) -> CircuitRun:
         if run.phase in NEUTRAL:
             return run
-        row = replace(run, **self._changed(run, gate))  # type: ignore[arg-type]  # names and types of columns
-        if row != run:
-            self.ports.releases.commit(Update(row=row, etag=stored.etag))
-        return row
+        return replace(run, **self._changed(run, gate))  # type: ignore[arg-type]  # names and types of columns
 
     def _changed(self, run: CircuitRun, gate: GateName) -> Mapping[str, object]:
         """What is live now; at gate 1 also whether the Dev model is still as it was inspected."""

@@ -160,7 +160,7 @@ class Gates:
         if _is_requester(by, release):
             message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
             return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
-        if any(_same_person(vote.by, by) and _is_of_this_opening(vote, gate) for vote in gate.decisions):
+        if any(_same_person(vote.by, by) and _counts(vote, gate) for vote in gate.decisions):
             return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
         if answer.mistrust:
             return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
@@ -193,7 +193,8 @@ class Gates:
         return self._exclusion_problem(answer, release, gate)
 
     def _exclusion_problem(self, answer: Answer, release: Release, gate: Gate) -> str:
-        if not answer.exclude or answer.decision == REJECT:
+        left_out = {**_left_out(gate), **answer.exclude}
+        if not left_out or answer.decision == REJECT:
             return ""
         names = {str(run.circuit) for run in self._going(release)}
         if unknown := sorted(set(answer.exclude) - names):
@@ -202,7 +203,7 @@ class Gates:
             return f"{', '.join(missing)}: leaving a circuit out needs a reason."
         if long := sorted(name for name, why in answer.exclude.items() if len(why) > LONGEST_REASON):
             return f"{', '.join(long)}: the reason is longer than {LONGEST_REASON} characters: shorten it."
-        return "This would leave out every circuit: reject the gate instead." if set(answer.exclude) == names else ""
+        return "This would leave out every circuit: reject the gate instead." if names <= set(left_out) else ""
 
     def _going(self, release: Release) -> list[CircuitRun]:
         left_out = set(release.exclusions)
@@ -228,13 +229,19 @@ class Gates:
     ) -> Outcome:
         now = self.ports.clock.now()
         vote = GateDecision(
-            at=now, decision=answer.decision, by=by, how=how, comment=answer.comment.strip(), digest=answer.digest
+            at=now,
+            decision=answer.decision,
+            by=by,
+            how=how,
+            comment=answer.comment.strip(),
+            digest=answer.digest,
+            exclude=answer.exclude,
         )
         row = replace(gate.row, decisions=(*gate.row.decisions, vote))
         why = f"{answer.decision} by {by} ({how}) on evidence {answer.digest}"
         if answer.comment.strip():
             why = f"{why}: {answer.comment.strip()}"
-        votes = sum(1 for v in row.decisions if v.decision == APPROVE and _is_of_this_opening(v, row))
+        votes = sum(1 for v in row.decisions if v.decision == APPROVE and _counts(v, row))
         if answer.decision == APPROVE and votes < release.row.policy.min_approvers:
             self.ports.releases.commit(Update(row=row, etag=gate.etag))
             message = f"{votes} of {release.row.policy.min_approvers} approvals"
@@ -242,7 +249,7 @@ class Gates:
         event: ReleaseEvent = GateRejected(at=now, by=by, why=why, gate=row.gate)
         state, verdict = GateState.REJECTED, Verdict.REJECTED
         if answer.decision == APPROVE:
-            event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=answer.exclude)
+            event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=_left_out(row))
             state, verdict = GateState.APPROVED, Verdict.APPROVED
         decision = decide_release(release.row, event)
         ended = closed(row, state, decision.row, why=why, by=by)
@@ -277,5 +284,12 @@ def _said_already(gate: Gate) -> str:
     return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
 
 
-def _is_of_this_opening(vote: GateDecision, gate: Gate) -> bool:
-    return vote.at >= gate.opened_at
+def _counts(vote: GateDecision, gate: Gate) -> bool:
+    """Cast in this opening and on the evidence as it is now: who saw other evidence is asked again."""
+    return vote.at >= gate.opened_at and vote.digest == gate.digest
+
+
+def _left_out(gate: Gate) -> Mapping[str, str]:
+    """What the approvals that count leave out, all together."""
+    votes = (vote for vote in gate.decisions if vote.decision == APPROVE and _counts(vote, gate))
+    return {name: why for vote in votes for name, why in vote.exclude.items()}

@@ -13,10 +13,13 @@ from shared.application.refusal_mail import RefusalMail
 from shared.domain.commands import ReadArtifact
 from shared.domain.errors import ConflictError, InvalidManifest
 from shared.domain.model import HistoryEntry, Release, ReleasePhase
+from shared.domain.naming import RELEASE_ID
 from shared.domain.plan import Manifest
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
+INTERRUPTED_FOR = timedelta(hours=1)
+"""Longer than any request lives."""
 EMPTY_WAIT = timedelta(seconds=60)
 """R57: an upload in parts is first seen empty."""
 
@@ -85,8 +88,17 @@ class Intake:
         return self.ports.evidence.artifact_metadata(path)
 
     def complete(self, release_id: str) -> None:
-        """Finish an intake that was interrupted after its `active` row was written."""
+        """Finish an intake that was interrupted after its `active` row was written.
+
+        Rollbacks and refusals keep nothing there to go on from: their callers were answered with an error, or the
+        blob is found again. They are taken off the list once no caller can still be at work.
+        """
         active = self.ports.releases.intake(release_id)
+        if active is not None and not RELEASE_ID.fullmatch(release_id):
+            if active.listed_at < self.ports.clock.now() - INTERRUPTED_FOR:
+                log.warning("interrupted start given up", action="start_given_up", release_id=release_id)
+                self.ports.releases.forget(release_id)
+            return
         content = None if active is None else self.ports.evidence.get(active.manifest_blob)
         if active is None or content is None:
             log.error("manifest is gone", action="manifest_gone", release_id=release_id)
@@ -139,11 +151,15 @@ class Intake:
             artifact_path=path,
             hist=(HistoryEntry(at=now, source="", target=ReleasePhase.INVALID, why=taken.message),),
         )
-        if self.ports.releases.release(row.release_id) is not None:
+        mail = RefusalMail(self.ports)
+        known = self.ports.releases.release(row.release_id)
+        if known is not None:
+            mail.tell_if_interrupted(known.row)
             return
         self.ports.evidence.put(row.manifest_blob, content)
+        planned = mail.claim(row)
         self.ports.releases.begin(row)
-        RefusalMail(self.ports).tell(row)
+        mail.tell(row, planned)
 
 
 def _conflict(release_id: str) -> Intaken:

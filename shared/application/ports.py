@@ -104,6 +104,9 @@ class ReleaseStore(Protocol):
         A later gen that was listed before `given_up_before` belongs to a retry whose process died: it goes as well.
         """
 
+    def forget(self, release_id: str) -> None:
+        """Take off the `active` list what was listed there and never got a row of its own."""
+
     def reactivate(self, release: Release, at: datetime) -> None:
         """Put a release that is about to be retried back onto the `active` list, before its row is written.
 

@@ -1,9 +1,12 @@
 """Refused artifacts are told to operators in at most one mail per quarter of an hour, and none of them is left out.
 
-The next mail's place is claimed by a blob that is written once, so that two instances can't both take it.
+The next mail's place is claimed by a blob that is written once, so that two instances can't both take it. It
+is claimed before the refused artifact's row is written: a row without notices then either finds its own claim, or is
+told in the mail that was planned already.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +22,23 @@ from shared.telemetry import log
 class RefusalMail:
     ports: Ports
 
-    def tell(self, refused: Release) -> None:
-        """Mail about this artifact now, or have it told in the mail that is due next."""
+    def claim(self, refused: Release) -> datetime | None:
+        """When this artifact's mail goes out; None: one that will tell of it is already planned."""
+        return self._own(refused) or self._claim(refused.release_id, self.ports.clock.now())
+
+    def tell_if_interrupted(self, refused: Release) -> None:
+        """Go on where an earlier try broke off between the artifact's row and its notices."""
+        planned = self._own(refused)
+        if planned is None or self.ports.releases.notices(refused.release_id):
+            return
         now = self.ports.clock.now()
-        planned = self._claim(refused.release_id, now)
+        log.warning("interrupted refusal is told", action="refusal_completed", release_id=refused.release_id)
+        self.ports.releases.reactivate(refused, now)
+        self.tell(refused, planned)
+
+    def tell(self, refused: Release, planned: datetime | None) -> None:
+        """Mail about this artifact when its turn has come, or have it told in the mail that is due next."""
+        now = self.ports.clock.now()
         if planned is None:
             log.info("told in the next mail", action="refusal_mail_pending", release_id=refused.release_id)
             return
@@ -35,7 +51,6 @@ class RefusalMail:
             self.ports.bus.send([notices.send_command(row, delay=max(planned - now, timedelta())) for row in rows])
 
     def _claim(self, release_id: str, now: datetime) -> datetime | None:
-        """When this release's mail goes out; None: one that will tell of it is already planned."""
         last = self._latest(now)
         if last is not None and last > now:
             return None
@@ -49,11 +64,20 @@ class RefusalMail:
 
     def _latest(self, now: datetime) -> datetime | None:
         """The newest mail's time, sent or planned, if it matters for one that would go out now."""
-        for place in (_place(now + SPACING), _place(now), _place(now - SPACING)):
+        return next((planned for planned, _ in self._claims(now)), None)
+
+    def _own(self, refused: Release) -> datetime | None:
+        """What an earlier try for the same artifact has claimed."""
+        claims = self._claims(refused.created_at)
+        return next((planned for planned, release_id in claims if release_id == refused.release_id), None)
+
+    def _claims(self, at: datetime) -> Iterator[tuple[datetime, str]]:
+        """The mails around a time, the newest first, each with the artifact that claimed it."""
+        for place in (_place(at + SPACING), _place(at), _place(at - SPACING)):
             content = self.ports.evidence.get(place)
             if content is not None:
-                return datetime.fromisoformat(json.loads(content)[0])
-        return None
+                planned, release_id = json.loads(content)
+                yield datetime.fromisoformat(planned), release_id
 
 
 def _place(at: datetime) -> str:

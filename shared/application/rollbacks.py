@@ -14,8 +14,10 @@ from shared.application.work import Work
 from shared.domain.errors import RequestRefused
 from shared.domain.events import CircuitRolledBack
 from shared.domain.model import (
+    UNSUCCESSFUL,
     Circuit,
     CircuitPhase,
+    CircuitRun,
     EndpointLock,
     Environment,
     HistoryEntry,
@@ -24,7 +26,7 @@ from shared.domain.model import (
     Release,
     ReleasePhase,
 )
-from shared.domain.naming import ROLLBACK_PREFIX, endpoint_name, is_rollback
+from shared.domain.naming import ROLLBACK_PREFIX, deployment_name, endpoint_name, is_rollback
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
@@ -45,6 +47,8 @@ class RollbackRequest:
     release_id: str = ""
     plant_id: str = ""
     circuits: tuple[Circuit, ...] = ()
+    only: tuple[Circuit, ...] = ()
+    """Of the above, the ones that were chosen; empty: all. How far each goes back stays the selection's question."""
     to: str = ""
     """A deployment; empty: the previous one."""
     seen: Mapping[Circuit, str] = field(default_factory=dict)
@@ -93,7 +97,7 @@ class Rollbacks:
         gathered = _Gathered()
         for circuit, lock in locks.items():
             self._add(request, circuit, lock, gathered)
-        if gathered.problems and (request.circuits or not gathered.targets):
+        if gathered.problems and (request.circuits or request.only or not gathered.targets):
             raise RequestRefused(409, "Nothing to go back to", f"{_listed(gathered.problems)}. Nothing was changed.")
         left_out = tuple(f"left out: {problem}" for problem in gathered.problems)
         plan = RollbackPlan(environment=request.environment, targets=tuple(gathered.targets))
@@ -108,6 +112,8 @@ class Rollbacks:
     def _locks(self, request: RollbackRequest) -> Locks:
         locks: Locks = {}
         for circuit in self._circuits(request):
+            if request.only and circuit not in request.only:
+                continue
             stored = self.ports.endpoints.lock(request.environment, circuit)
             locks[circuit] = stored.row if stored else None
         return locks
@@ -131,7 +137,8 @@ class Rollbacks:
             gathered.problems.append(f"{circuit}: nothing of ours is live in {request.environment}")
             return
         ledger = self.ports.endpoints.ledger(request.environment, circuit)
-        target = self._target(request, lock, ledger, gathered)
+        unfinished = self._unfinished(lock)
+        target = self._target(request, lock, ledger, unfinished, gathered)
         if not target:
             return
         naming = self.ports.naming
@@ -146,23 +153,39 @@ class Rollbacks:
                 plant_id=circuit.plant_id,
                 circuit_id=circuit.circuit_id,
                 endpoint=name,
-                live=lock.want,
+                live=unfinished.deployment if unfinished else lock.want,
                 to=target,
                 fence=lock.fence,
-                release_id=_activated_by(ledger, lock.want),
+                release_id=_takes_back(ledger, lock, target, unfinished),
             )
         )
 
+    def _unfinished(self, lock: EndpointLock) -> CircuitRun | None:
+        """The rollback that made the lock want what it wants, if it has not seen that become live."""
+        found = self.ports.releases.release_and_run(lock.owner, lock.circuit) if is_rollback(lock.owner) else None
+        if found is None or found[1].row.phase is CircuitPhase.RESTORED:
+            return None
+        return found[1].row if found[1].row.previous_deployment == lock.want else None
+
     def _target(
-        self, request: RollbackRequest, lock: EndpointLock, ledger: Sequence[LedgerEntry], gathered: _Gathered
+        self,
+        request: RollbackRequest,
+        lock: EndpointLock,
+        ledger: Sequence[LedgerEntry],
+        unfinished: CircuitRun | None,
+        gathered: _Gathered,
     ) -> str:
         """D13; empty: there is none, and the reason is among the problems."""
         if request.to:
-            if request.to == lock.want:
+            is_live = request.to == lock.want and unfinished is None
+            if is_live:
                 gathered.problems.append(f"{lock.circuit}: {request.to} is live already")
-            return "" if request.to == lock.want else request.to
-        if request.release_id:
+            return "" if is_live else request.to
+        if request.release_id and not _takes_back_release(unfinished, request.release_id):
             return self._before_release(request.release_id, lock, ledger, gathered)
+        if unfinished:
+            gathered.notes.append(f"{lock.circuit}: {lock.owner} has not brought {lock.want} back, this one goes on")
+            return lock.want
         first = _first_activation(ledger, lock.want)
         previous = first.previous if first else ""
         if not previous:
@@ -211,7 +234,7 @@ class Rollbacks:
         outdated = [
             f"{circuit}: {lock.want or 'nothing'} is live, not {request.seen[circuit]}"
             for circuit, lock in locks.items()
-            if circuit in request.seen and lock is not None and lock.want != request.seen[circuit]
+            if circuit in request.seen and lock is not None and not self._is_live(lock, request.seen[circuit])
         ]
         if not outdated:
             return None
@@ -219,6 +242,12 @@ class Rollbacks:
         if not others and is_rollback(owner):
             return RollbackStarted(rollback_id=owner, is_new=False)
         raise RequestRefused(409, "Outdated", f"{_listed(outdated)}. Look again, then decide.")
+
+    def _is_live(self, lock: EndpointLock, seen: str) -> bool:
+        """Also what a rollback that did not succeed has left live."""
+        unfinished = self._unfinished(lock)
+        left = unfinished.deployment if unfinished and unfinished.phase in UNSUCCESSFUL else lock.want
+        return seen in {left, lock.want}
 
     def _is_same(self, rollback_id: str, request: RollbackRequest) -> bool:
         stored = self.ports.releases.release(rollback_id)
@@ -305,6 +334,17 @@ def _activated_by(ledger: Sequence[LedgerEntry], deployment: str) -> str:
     return next((owner for owner in rows if not is_rollback(owner) and owner != IMPORTED), "")
 
 
+def _takes_back(ledger: Sequence[LedgerEntry], lock: EndpointLock, target: str, unfinished: CircuitRun | None) -> str:
+    """The release whose deployment goes; empty: none of ours, or what is wanted already stays."""
+    if unfinished:
+        return str(unfinished.evidence.get(ROLLS_BACK) or "")
+    return "" if target == lock.want else _activated_by(ledger, lock.want)
+
+
+def _takes_back_release(unfinished: CircuitRun | None, release_id: str) -> bool:
+    return unfinished is not None and unfinished.deployment == deployment_name(release_id)
+
+
 def _first_activation(ledger: Sequence[LedgerEntry], deployment: str) -> LedgerEntry | None:
     """The row that first made a deployment live, never a rollback's (rows come newest first)."""
     rows = [row for row in ledger if row.deployment == deployment and not is_rollback(row.release_id)]
@@ -313,6 +353,6 @@ def _first_activation(ledger: Sequence[LedgerEntry], deployment: str) -> LedgerE
 
 def _fingerprint(request: RollbackRequest) -> str:
     """Equal for identical requests, whoever sends them."""
-    circuits = ",".join(sorted(map(str, request.circuits)))
-    said = (request.environment, request.release_id, request.plant_id, circuits, request.to)
+    circuits, only = (",".join(sorted(map(str, names))) for names in (request.circuits, request.only))
+    said = (request.environment, request.release_id, request.plant_id, circuits, only, request.to)
     return hashlib.sha256("|".join(said).encode()).hexdigest()

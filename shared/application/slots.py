@@ -14,6 +14,7 @@ from shared.application.ports import Ports, Versioned
 from shared.application.settle import settle
 from shared.domain.events import CircuitEvent, SlotTaken
 from shared.domain.model import LONG_AGO, CircuitPhase, CircuitRun, Release, ReleasePhase, Slot
+from shared.domain.process import slot_owner
 
 LEASE_MARGIN = timedelta(minutes=5)
 
@@ -34,7 +35,7 @@ class Slots:
             if self.to_run(unread, queued, SlotTaken(at=self.ports.clock.now(), slot=number)) is not None:
                 return True
             if not self._is_held(queued.row, number):
-                self._release(number)
+                self._release(number, slot_owner(queued.row))
         return False
 
     def _is_held(self, run: CircuitRun, number: int) -> bool:
@@ -42,9 +43,9 @@ class Slots:
         found = self.ports.releases.release_and_run(run.release_id, run.circuit)
         return found is not None and (found[1].row.gen, found[1].row.slot) == (run.gen, number)
 
-    def free(self, number: int, release: Release) -> None:
+    def free(self, number: int, owner: str, release: Release) -> None:
         """Give a slot back and start whoever waits: in this release first, then in any other."""
-        self._release(number)
+        self._release(number, owner)
         if self.start_queued(release):
             return
         for other in self.ports.releases.active_release_ids():
@@ -57,7 +58,7 @@ class Slots:
         now = self.ports.clock.now()
         for stored in self.ports.slots.slots(count):
             if stored.row.owner and stored.row.leased_until <= now:
-                self._release(stored.row.number)
+                self._release(stored.row.number, stored.row.owner)
 
     def _take(self, release: Release, run: CircuitRun) -> int | None:
         now = self.ports.clock.now()
@@ -71,15 +72,16 @@ class Slots:
         )
         if free is None:
             return None
-        owner = f"{run.release_id}|{run.gen}|{run.circuit.plant_id}|{run.circuit.circuit_id}"
         until = now + 2 * release.policy.smoke_limit + LEASE_MARGIN
-        self.ports.slots.write_slot(replace(free.row, owner=owner, leased_until=until), free.etag)
+        self.ports.slots.write_slot(replace(free.row, owner=slot_owner(run), leased_until=until), free.etag)
         return free.row.number
 
-    def _release(self, number: int) -> None:
+    def _release(self, number: int, owner: str) -> None:
+        """Free a slot that this owner still holds."""
+
         def attempt() -> None:
             stored = self.ports.slots.slots(number + 1)[number]
-            if stored.row.owner:
+            if stored.row.owner == owner:
                 self.ports.slots.write_slot(Slot(number=number, owner="", leased_until=LONG_AGO), stored.etag)
 
         settle(self.ports.clock, attempt)

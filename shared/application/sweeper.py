@@ -9,7 +9,7 @@ from shared.application.gate_refresh import GateRefresh
 from shared.application.gates import Gates
 from shared.application.intake import Intake
 from shared.application.ports import Ports, Update, Versioned
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ConflictError, PipelineError
 from shared.domain.model import (
     FANOUT_END,
     CircuitRun,
@@ -39,6 +39,8 @@ class Sweeper:
                 most_slots = max(most_slots, self._sweep_release(release_id))
             except ConflictError:
                 log.info("somebody else is at work", action="sweep_skipped", release_id=release_id)
+            except PipelineError as error:
+                log.error("release not swept", action="sweep_failed", release_id=release_id, error=error)
         if most_slots:
             Dispatcher(self.ports).slots.free_expired(most_slots)
 
@@ -112,7 +114,8 @@ class Sweeper:
 
     def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
         """One reminder, to those who have not decided."""
-        votes = (vote for vote in gate.row.decisions if vote.at >= gate.row.opened_at)
+        of_now = (vote for vote in gate.row.decisions if vote.at >= gate.row.opened_at)
+        votes = (vote for vote in of_now if vote.digest == gate.row.digest)
         answered = frozenset(vote.by.casefold() for vote in votes)
         rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, leave_out=answered)
         self.ports.releases.commit(Update(row=replace(gate.row, reminded=True), etag=gate.etag), *notices.inserts(rows))

@@ -27,6 +27,8 @@ STEPS: Mapping[StepKind, Step] = {
     StepKind.RESTORE: restore.restore,
 }
 WRITES_DEFAULTS = frozenset({StepKind.ACTIVATE, StepKind.RESTORE})
+MOST_PUT_RIGHTS = 30
+"""How often a message about the past looks whether its endpoint is as wanted, about two hours; then drift tells."""
 PAUSE_BEFORE_RAISING = timedelta(seconds=1)
 
 
@@ -94,7 +96,7 @@ class Worker:
         self, command: RunStep, release: Versioned[Release], run: Versioned[CircuitRun], *, redelivered: bool
     ) -> None:
         """A message about the past: what it may have left half done is put right, and what was lost sent again."""
-        if command.kind in WRITES_DEFAULTS:
+        if command.kind in WRITES_DEFAULTS and command.redrive <= MOST_PUT_RIGHTS:
             self._put_right(command, run.row, release.row)
         if not redelivered:
             _dropped(command, f"the circuit is {run.row.phase} (gen {run.row.gen}, look {run.row.poll_n})")
@@ -148,8 +150,11 @@ class Worker:
         """Its message was dead-lettered: the circuit is errored, if the message still spoke of its state."""
         found = self.ports.releases.release_and_run(command.release_id, command.circuit)
         if found is None or not is_current(command, found[1].row):
-            if found is not None and command.kind in WRITES_DEFAULTS:
-                self._put_right(command, found[1].row, found[0].row)
+            if found is not None and command.kind in WRITES_DEFAULTS and command.redrive <= MOST_PUT_RIGHTS:
+                try:
+                    self._put_right(command, found[1].row, found[0].row)
+                except TransientError as not_yet:
+                    self._postpone(command, not_yet)
             _dropped(command, "dead-lettered, and its state is over")
             return
         release, run = found

@@ -70,7 +70,10 @@ class StartQueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlot:
+    """Give a slot back, if `owner` still holds it: its lease may have run out and gone to somebody else."""
+
     slot: int
+    owner: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

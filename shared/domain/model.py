@@ -279,6 +279,8 @@ class GateDecision:
     how: str
     comment: str
     digest: str
+    exclude: Mapping[str, str] = field(default_factory=dict)
+    """`PLANT/CIRCUIT` -> reason: what this approver leaves out; with several approvers each one's counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -347,6 +347,7 @@ CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] 
     (C.ACTIVATING, e.ActivationSkipped): C.STAGED,
     (C.RESTORING, e.CircuitRestored): C.RESTORED,
     (C.LOCKING, e.CircuitHeld): C.EXCLUDED,
+    (C.ACTIVATING, e.CircuitHeld): C.EXCLUDED,
     (C.LOCKING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.STAGING, e.CircuitSuperseded): C.SUPERSEDED,
     (C.ACTIVATING, e.CircuitSuperseded): C.SUPERSEDED,
@@ -451,9 +452,14 @@ def _move(run: CircuitRun, target: CircuitPhase, event: e.CircuitEvent, policy: 
         row = replace(row, error_round=run.todo)
     commands: tuple[Command, ...] = implied_commands(row)
     if run.slot >= 0 and not keeps_slot:
-        commands = (*commands, FreeSlot(slot=run.slot))
+        commands = (*commands, FreeSlot(slot=run.slot, owner=slot_owner(run)))
         row = replace(row, slot=-1)
     return Decision(row=row, commands=commands)
+
+
+def slot_owner(run: CircuitRun) -> str:
+    """Who holds a smoke-test slot: one circuit in one generation of its release."""
+    return f"{run.release_id}|{run.gen}|{run.circuit.plant_id}|{run.circuit.circuit_id}"
 
 
 def _why(event: e.CircuitEvent) -> str:

@@ -125,6 +125,6 @@ def _actor(req: func.HttpRequest, role: str, claimed: str = "") -> str:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_LISTED):
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_LISTED):
         raise RequestRefused(400, "Bad limit", f"limit must be a number from 1 to {MOST_LISTED}.")
     return int(text)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
-from shared.domain.errors import PermanentError, RequestRefused, TransientError
+from shared.domain.errors import ConflictError, PermanentError, RequestRefused, TransientError
 from shared.pages import HEADERS, render_error
 from shared.telemetry import log
 
@@ -72,6 +72,10 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
                 return refused(req, 422, "Invalid request", _said(error), as_page=as_page)
             except PermanentError as error:
                 return refused(req, 422, "Not possible", str(error), as_page=as_page)
+            except ConflictError as error:
+                log.info("others were quicker", action="http_conflict", error=error)
+                detail = "Somebody else changed the same thing in this moment. Look again, then decide."
+                return refused(req, 409, "Somebody was quicker", detail, as_page=as_page)
             except TransientError as error:
                 log.warning("storage out of reach", action="http_transient", error=error)
                 detail = "A service this app stands on does not answer. Try again in a minute; nothing was changed."

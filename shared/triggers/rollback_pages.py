@@ -90,6 +90,8 @@ def _start(visitor: RollbackVisitor, said: Confirmation) -> str:
     """The id of the rollback, a new one or the one that the same click started before."""
     if not said.circuits:
         raise RequestRefused(422, "Nothing chosen", "Choose at least one circuit.")
+    if unseen := sorted(name for name in said.circuits if not said.seen.get(name)):
+        raise RequestRefused(422, "Not seen", f"{', '.join(unseen)}: the form does not say what was shown as live.")
     if not 1 <= len(said.reason) <= LONGEST_REASON:
         raise RequestRefused(422, "Reason missing", f"Say why, in 1 to {LONGEST_REASON} characters.")
     if visitor.needs_code and visitor.claim:
@@ -98,12 +100,11 @@ def _start(visitor: RollbackVisitor, said: Confirmation) -> str:
     allowed = set(Rollbacks(ports()).known(visitor.request))
     if unknown := sorted(str(circuit) for circuit in set(circuits) - allowed):
         raise RequestRefused(422, "Unknown circuit", f"{', '.join(unknown)}: not what this page is about.")
+    # What the page is about stays in the request: the targets are computed as they were for the page.
     request = replace(
         visitor.request,
-        release_id="",
-        plant_id="",
-        circuits=circuits,
-        seen={circuit: said.seen[str(circuit)] for circuit in circuits if str(circuit) in said.seen},
+        only=circuits,
+        seen={circuit: said.seen[str(circuit)] for circuit in circuits},
         requested_by=f"{visitor.person} ({visitor.how})",
         reason=said.reason,
     )

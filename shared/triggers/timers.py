@@ -14,8 +14,10 @@ blueprint = func.Blueprint()
 def sweep(timer: func.TimerRequest) -> None:
     """Drive overdue rows, expire gates, remind approvers, free slots; see repairs through."""
     del timer
-    Sweeper(ports()).sweep()
-    Drift(ports()).follow_up()
+    try:
+        Sweeper(ports()).sweep()
+    finally:
+        Drift(ports()).follow_up()
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule="%ARTIFACT_SCAN_SCHEDULE%", use_monitor=True)

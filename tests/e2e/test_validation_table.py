@@ -24,11 +24,11 @@ WITHIN_SECONDS = 240
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(WITHIN_SECONDS + 60)]
 
 ROWS = {
-    "PLANT301/CIRCUIT01": (Trait.LOGS_ERRORS, "ERROR calibration of the flow sensor is missing"),
-    "PLANT302/CIRCUIT01": (Trait.WRITES_NOTHING, "predictions.csv holds no rows"),
-    "PLANT303/CIRCUIT01": (Trait.RAISES_ON_ITS_DATA, "ended as Failed, not Completed"),
+    "PLANT401/CIRCUIT01": (Trait.LOGS_ERRORS, "ERROR calibration of the flow sensor is missing"),
+    "PLANT402/CIRCUIT01": (Trait.WRITES_NOTHING, "predictions.csv holds no rows"),
+    "PLANT403/CIRCUIT01": (Trait.RAISES_ON_ITS_DATA, "ended as Failed, not Completed"),
 }
-WARNS = "PLANT304/CIRCUIT01"
+WARNS = "PLANT404/CIRCUIT01"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_failing_row_stops_the_release_before_production(
 
 def test_a_raised_exception_is_quoted_without_the_scorers_files(releases: dict[str, Json]) -> None:
     """R27: what the model said, at which line of which log; not through which files of which machine it came."""
-    circuit = "PLANT303/CIRCUIT01"
+    circuit = "PLANT403/CIRCUIT01"
     error = circuit_in(releases[circuit], circuit)["error"]
     assert "logs/user/error.txt:" in error
     assert "ValueError" in error

@@ -106,7 +106,7 @@ class SimBus:
         if self.weather.is_bad():
             faults, chance, seeded = self.weather.faults, self.engine.chance, self.engine.random
             if chance(faults.crash):
-                task.crash_at = seeded.randint(1, 40)
+                task.crash_at = seeded.randint(1, faults.crash_within)
             if chance(faults.freeze):
                 first = seeded.randint(1, 25)
                 task.freeze_at = {first: self._freeze_time()}

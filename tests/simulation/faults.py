@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.errors import ConflictError, TransientError
 from tests.simulation.engine import Engine
 
-STATE_WRITES = frozenset({"commit", "begin", "finish", "reactivate", "write_lock", "write_slot"})
+STATE_WRITES = frozenset({"commit", "begin", "finish", "forget", "reactivate", "write_lock", "write_slot"})
 CONDITIONAL = frozenset({"commit", "write_lock", "write_slot"})
 ML_WRITES = frozenset(
     {
@@ -38,6 +38,8 @@ class Faults:
     conflict: float = 0.0
     crash: float = 0.0
     """A handler's process is killed at some call."""
+    crash_within: int = 40
+    """The last call at which it may be."""
     freeze: float = 0.0
     """A handler stands still at some calls."""
     duplicate: float = 0.0
@@ -82,6 +84,9 @@ ROUGH = Faults(
 CRASHING = Faults(crash=0.25, duplicate=0.1)
 FREEZING = Faults(freeze=0.3, overtaken=0.3, duplicate=0.2, delay=0.2, conflict=0.05)
 LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, outages=8, freeze=0.02)
+DYING = Faults(crash=0.95, crash_within=5)
+STANDING = Faults(freeze=0.7, duplicate=0.3, overtaken=0.1)
+SCATTERED = Faults(freeze=0.4, delay=0.5, duplicate=0.2)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
 PROFILES = {
     "quiet": QUIET,
@@ -91,6 +96,9 @@ PROFILES = {
     "freezing": FREEZING,
     "losing": LOSING,
     "azure": AZURE,
+    "scattered": SCATTERED,
+    "dying": DYING,
+    "standing": STANDING,
 }
 
 
@@ -199,7 +207,3 @@ class Watch:
         self, service: str, name: str, args: Any, named: Any, seen: Any, result: Any
     ) -> Callable[[], bool] | None:
         raise NotImplementedError
-
-
-REFUSED_SOMETIMES = PermanentError("the service refuses this")
-MINUTE = timedelta(minutes=1)

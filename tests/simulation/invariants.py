@@ -70,6 +70,8 @@ class Invariants(Watch):
     slots: FakeSlotStore
     models: FakeModels
     changed: Callable[[], None] = lambda: None
+    going_live: Callable[[Circuit], None] = lambda _circuit: None
+    """A release wants its deployment as production's default: the moment in which a rollback hurts most."""
     release_of: dict[str, str] = field(default_factory=dict)
     """Deployment name -> the release that makes it."""
     promoted: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
@@ -95,7 +97,7 @@ class Invariants(Watch):
     def after(  # noqa: PLR0917  # one call, seen from both sides
         self, service: str, name: str, args: Any, named: Any, seen: Any, result: Any
     ) -> Callable[[], bool] | None:
-        if service in {"releases", "endpoints", "slots"} and name != "finish":
+        if service in {"releases", "endpoints", "slots"} and name not in {"finish", "forget"}:
             self.changed()
         match name:
             case "commit":
@@ -245,6 +247,8 @@ class Invariants(Watch):
                 )
             if rows[-1] is not entry:
                 self.fail("I6", f"{who}: a ledger row was written below the newest")
+        if new.environment is Environment.PRODUCTION and entry and entry.release_id in self.releases.rows:
+            self.going_live(new.circuit)
         if old is None:
             return
         if new.fence < old.fence:
@@ -418,7 +422,9 @@ class Invariants(Watch):
     def _is_excused(self, lock: EndpointLock) -> bool:
         """Its owner's run ended errored at its deadline, and says so."""
         stored = self.releases.rows[lock.owner].get(f"c|{lock.circuit.plant_id}|{lock.circuit.circuit_id}")
-        return stored is not None and is_stuck(stored.row)
+        return stored is not None and any(
+            entry.target in UNSUCCESSFUL and any(words in entry.why for words in STUCK) for entry in stored.row.hist
+        )
 
     def _kept_jobs(self) -> None:
         """Known failure 11, D14: one job per try."""

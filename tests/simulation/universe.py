@@ -164,6 +164,7 @@ class Universe:
             slots=self.slots,
             models=self.models,
             changed=self._state_changed,
+            going_live=self._roll_back_at_once,
         )
         quorum = 2 if not policy and chance(0.1) else 1
         self.policy = policy or Policy(min_approvers=quorum, smoke_slots=seeded.choice([1, 2, 5]))
@@ -479,7 +480,7 @@ class Universe:
                 tags["validated"] = "True"
             self.models.add_smoke_input(circuit)
             self.models.add_dev_model(model_name(circuit), f"{number}-{cutoff}", tags)
-        if self.engine.chance(0.2):
+        if self._starts_by_hand():
             self._start_by_hand(release_id, circuits, number=number, cutoff=cutoff)
             return
         content = artifact(circuits, cutoff=cutoff)
@@ -498,6 +499,10 @@ class Universe:
             version = held[-1].version
             self.engine.note(f"Dev: {version.name} {version.version} gets other tags")
             self.models.change_dev_model(version.name, version.version, tags={**version.tags, "note": "touched"})
+
+    def _starts_by_hand(self) -> bool:
+        """Now and then somebody posts the artifact instead."""
+        return self.engine.chance(0.2)
 
     def _start_by_hand(self, release_id: str, circuits: tuple[Circuit, ...], *, number: int, cutoff: str) -> None:
         """`POST /api/releases`: nobody asks twice, and no scan finds it."""
@@ -582,7 +587,8 @@ class Universe:
     def _roll_back_sometimes(self, circuits: tuple[Circuit, ...]) -> None:
         seeded = self.engine.random
         for _ in range(seeded.choice([0, 0, 1, 1, 2, 3])):
-            wait = self.engine.seconds(60, seeded.choice([10_000, 90_000, 300_000]))
+            longest = 4_000 if self.hasty else seeded.choice([10_000, 90_000, 300_000])
+            wait = self.engine.seconds(60, longest)
             chosen = tuple(seeded.sample(circuits, seeded.randint(1, len(circuits))))
             request = RollbackRequest(requested_by="ops", reason="bad predictions", circuits=chosen)
             match seeded.randint(0, 5):
@@ -599,6 +605,12 @@ class Universe:
                 self._roll_back_later(wait + self.engine.seconds(0, 900), request)
             if self.engine.chance(0.5):
                 self._lift_later(wait + self.engine.seconds(60, 7_200), chosen[0])
+
+    def _roll_back_at_once(self, circuit: Circuit) -> None:
+        """Somebody sees the first bad prediction at once."""
+        if self.hasty and self.weather.is_bad() and self.engine.chance(0.15):
+            request = RollbackRequest(requested_by="ops", reason="at once", circuits=(circuit,))
+            self._roll_back_later(self.engine.seconds(1, 200), request)
 
     def _roll_back_later(self, wait: timedelta, request: RollbackRequest) -> None:
         def ask() -> None:

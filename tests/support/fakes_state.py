@@ -123,6 +123,12 @@ class FakeReleaseStore(Service):
             if listed is not None and (listed.gen <= release.gen or listed.listed_at < given_up_before):
                 del self.listed[release.release_id]
 
+    def forget(self, release_id: str) -> None:
+        self.asked("forget")
+        with self.lock_:
+            if self.release(release_id) is None:
+                self.listed.pop(release_id, None)
+
     def reactivate(self, release: Release, at: datetime) -> None:
         self.asked("reactivate")
         with self.lock_:

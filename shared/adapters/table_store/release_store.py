@@ -79,6 +79,11 @@ class TableReleaseStore:
         if listed.gen <= release.gen or listed.listed_at < given_up_before:
             self._active.delete(found)
 
+    def forget(self, release_id: str) -> None:
+        found = self._active.get(ACTIVE, key(release_id))
+        if found is not None and self.release(release_id) is None:
+            self._active.delete(found)
+
     def reactivate(self, release: Release, at: datetime) -> None:
         found = self._active.get(ACTIVE, key(release.release_id))
         etag = None if found is None else etag_of(found)

@@ -5,6 +5,7 @@ from shared.application.endpoints import (
     Converged,
     Converging,
     MovedOn,
+    OnHold,
     Wanted,
     converge,
     hand_over,
@@ -22,6 +23,7 @@ from shared.domain.events import (
     ActivationSkipped,
     CircuitActivated,
     CircuitEvent,
+    CircuitHeld,
     StillRunning,
     TestDefaultSet,
 )
@@ -42,7 +44,8 @@ def activate(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
 
 def _in_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     run = work.run
-    want_in_test(work, ports)
+    if isinstance(want_in_test(work, ports), MovedOn):
+        return StillRunning()
     match converge(Environment.TEST, run.circuit, run.test_endpoint, ports):
         case Converging():
             return StillRunning(check_in=min(LOOK_AGAIN, work.release.policy.poll))
@@ -65,6 +68,8 @@ def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             return hand_over(Environment.PRODUCTION, work.run, lost, ports)
         case MovedOn():
             return StillRunning()
+        case OnHold(why=why):
+            return CircuitHeld(at=ports.clock.now(), why=why)
         case Wanted(lock=lock):
             return _switch(work, ports, lock.fence)
 

@@ -175,3 +175,51 @@ def test_a_rollback_of_a_drifted_circuit_clears_the_mark(drifted: PipelineWorld)
     drifted.run()
     assert drifted.lock().drift == ""
     assert drifted.live_default() == FIRST
+
+
+def test_a_repair_that_can_not_succeed_leaves_both_decisions_open(drifted: PipelineWorld) -> None:
+    """The wanted deployment is gone: asked again the repair is tried again, and what is live can be accepted."""
+    look(drifted)
+    drifted.models.delete_deployment(PRODUCTION, ENDPOINT, SECOND)
+    drifted.clock.forward(timedelta(minutes=1))
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    Drift(drifted.ports).follow_up()
+    assert Drift(drifted.ports).repair(CIRCUIT, by="bob", why="again").repair_by == "bob"
+
+    Drift(drifted.ports).accept(CIRCUIT, **WHO)
+
+    assert (drifted.lock().want, drifted.lock().drift, drifted.lock().repair_by) == (FIRST, "", "")
+
+
+def test_a_repair_under_way_is_not_told_as_a_new_drift(drifted: PipelineWorld) -> None:
+    """The words of the row say more by then than those of a new look."""
+    look(drifted)
+    drifted.models.fail_next("set_default", TransientError("503"))
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+    assert "to be put right: asked around" in drifted.lock().drift
+
+
+def test_a_repairs_switch_that_lands_after_somebody_else_decided_is_put_right(drifted: PipelineWorld) -> None:
+    """It was frozen before its write, and meanwhile what is live was accepted."""
+    look(drifted)
+    switch = drifted.models.set_default
+    frozen: list[str] = []
+
+    def freezes(environment: Environment, endpoint: str, deployment: str) -> None:
+        if not frozen:
+            frozen.append(deployment)
+            Drift(drifted.ports).accept(CIRCUIT, by="bob", why="is fine")
+        switch(environment, endpoint, deployment)
+
+    drifted.models.set_default = freezes  # type: ignore[method-assign]  # the fake's own method, once frozen
+    drifted.models.operation_time = timedelta(seconds=20)
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    for _ in range(3):
+        drifted.clock.forward(timedelta(minutes=1))
+        Drift(drifted.ports).follow_up()
+
+    assert frozen == [SECOND]
+    assert drifted.live_default() == FIRST == drifted.lock().want
+    assert (drifted.lock().drift, drifted.lock().repair_by) == ("", "")

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.gate_refresh import GateRefresh
 from shared.application.gates import Gates, Standing, Verdict
-from shared.domain.model import CircuitPhase, GateName, GateState, ReleasePhase
+from shared.domain.errors import TransientError
+from shared.domain.model import CircuitPhase, Environment, GateName, GateState, ReleasePhase
 from shared.domain.policy import Policy
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT
 from tests.support.pipeline_world import ALL_CIRCUITS, APPROVERS, PipelineWorld
@@ -269,6 +271,75 @@ def test_votes_of_an_earlier_opening_do_not_count(four_eyes: PipelineWorld) -> N
 
     assert four_eyes.answer(REGISTRY, recipient=BOB).verdict is Verdict.COUNTED
     assert four_eyes.answer(REGISTRY, recipient=ANN).verdict is Verdict.APPROVED
+
+
+def test_what_any_of_the_approvers_leaves_out_is_left_out(four_eyes: PipelineWorld) -> None:
+    """The first vote's exclusions count as much as the last one's."""
+    four_eyes.answer(REGISTRY, recipient=ANN, exclude={str(CIRCUIT): "noisy"})
+    four_eyes.answer(REGISTRY, recipient=BOB, exclude={str(OTHER_CIRCUIT): "sensor is being replaced"})
+
+    assert four_eyes.release().exclusions == {str(CIRCUIT): "noisy", str(OTHER_CIRCUIT): "sensor is being replaced"}
+
+
+def test_approvers_together_can_not_leave_out_every_circuit(four_eyes: PipelineWorld) -> None:
+    """That would be a rejection, and is to be said as one."""
+    four_eyes.answer(REGISTRY, recipient=ANN, exclude={str(CIRCUIT): "noisy"})
+
+    rest = {str(circuit): "no" for circuit in ALL_CIRCUITS if circuit != CIRCUIT}
+    outcome = four_eyes.answer(REGISTRY, recipient=BOB, exclude=rest)
+
+    assert outcome.verdict is Verdict.INCOMPLETE
+    assert "every circuit" in outcome.message
+
+
+def test_a_vote_on_evidence_that_was_replaced_does_not_count(four_eyes: PipelineWorld) -> None:
+    """Who approved the old evidence is asked again on the new one."""
+    four_eyes.answer(REGISTRY, recipient=ANN)
+    gate = four_eyes.gate(REGISTRY)
+    four_eyes.change(gate, digest="new", earlier_digests=(gate.digest,))
+
+    assert four_eyes.answer(REGISTRY, recipient=BOB).verdict is Verdict.COUNTED
+    assert four_eyes.answer(REGISTRY, recipient=ANN).verdict is Verdict.APPROVED
+
+
+# ---------------------------------------------------------------------------------------------- evidence
+
+
+def test_a_refresh_that_breaks_off_never_leaves_runs_newer_than_the_gate(world: PipelineWorld) -> None:
+    """An approval of the old digest must not pass the check after the gate; the next refresh finishes the rows."""
+    world.release_all()
+    later = "20251210.2"
+    world.start(later, build="2")
+    world.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, later)
+    old = world.gate(PRODUCTION, later).digest
+    seen = world.circuit(CIRCUIT, later).live_deployment
+    for run in world.runs(later):
+        world.models.change_default(Environment.PRODUCTION, run.endpoint, "")
+    commits: list[str] = []
+
+    def break_off(request: str) -> None:
+        if request == "commit":
+            commits.append(request)
+            if len(commits) == 2:
+                raise TransientError("storage is down")
+
+    world.clock.forward(DAY / 12)
+    world.releases.on_request = break_off
+    refresh(world, later)
+    assert world.gate(PRODUCTION, later).digest != old
+    assert world.circuit(CIRCUIT, later).live_deployment == seen
+
+    world.releases.on_request = lambda _request: None
+    world.clock.forward(DAY / 12)
+    refresh(world, later)
+    assert {run.live_deployment for run in world.runs(later)} == {""}
+
+
+def refresh(world: PipelineWorld, release_id: str) -> None:
+    found = world.releases.release_and_gate(release_id, PRODUCTION)
+    assert found is not None
+    assert found[1] is not None
+    GateRefresh(world.ports).refresh_if_due(found[0].row, found[1])
 
 
 # ------------------------------------------------------------------------------------------------ expiry

@@ -1,6 +1,7 @@
 """Unit: an artifact starts exactly one release, or is refused where people see it; nothing is lost at the door."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,32 @@ def test_the_same_invalid_artifact_is_told_once(world: PipelineWorld) -> None:
         world.run()
     Intake(world.ports).scan(WINDOW)
     world.run()
+
+    assert len(world.mail.letters) == 1
+
+
+@pytest.mark.parametrize("request_", ["put", "begin", "commit"])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_refusal_interrupted_anywhere_is_told_once_when_its_event_comes_again(
+    world: PipelineWorld, request_: str, nth: int
+) -> None:
+    """The row alone tells nobody: a repeat finds its own place in the mails and goes on."""
+    seen: list[str] = []
+
+    def break_off(request: str) -> None:
+        if request == request_:
+            seen.append(request)
+            if len(seen) == nth:
+                raise TransientError("storage is down")
+
+    world.releases.on_request = world.evidence.on_request = break_off
+    with suppress(TransientError):
+        arrive(world, b"{")
+    world.clock.forward(timedelta(minutes=5))
+    world.sweep()
+    for _ in range(3):
+        arrive(world, b"{")
+        world.sweep_for(timedelta(minutes=20))
 
     assert len(world.mail.letters) == 1
 

@@ -1,14 +1,22 @@
 """Unit: rollbacks among releases, other rollbacks and workers that were frozen - who wins, and what stays true."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.application.rollback_preview import Previews
+from shared.application.rollbacks import RollbackRequest
+from shared.application.steps.activate import activate
+from shared.application.work import Work
 from shared.application.worker import Worker
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import RequestRefused, TransientError
+from shared.domain.events import StillRunning
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
 from shared.domain.naming import deployment_name
+from shared.triggers.rollback_pages import _start as start_confirmed
+from shared.triggers.rollback_visitor import Confirmation, RollbackVisitor
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
 from tests.support.pipeline_world import PipelineWorld
 
@@ -230,3 +238,130 @@ def test_a_release_that_failed_before_it_switched_anything_is_not_rolled_back(tw
         twice.roll_back(release_id=IDS[2])
 
     assert twice.lock().hold_until is None
+
+
+# ------------------------------------------------------------------------- what the page shows is what happens
+
+
+def test_circuits_chosen_of_a_release_go_where_its_page_showed(twice: PipelineWorld) -> None:
+    """Staged and not switched yet: what is live stays, and does not go one further back."""
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    assert (twice.circuit(CIRCUIT, IDS[2]).phase, twice.lock().want) == (CircuitPhase.STAGED, SECOND)
+    asked = RollbackRequest(requested_by="", reason="", release_id=IDS[2])
+    shown = {seen.target.circuit: seen.target for seen in Previews(twice.ports).of(asked).circuits}[CIRCUIT]
+    assert (shown.live, shown.to) == (SECOND, SECOND)
+
+    started = twice.roll_back(release_id=IDS[2], only=(CIRCUIT,), seen={CIRCUIT: shown.live})
+    twice.run()
+
+    assert [run.circuit for run in twice.runs(started.rollback_id)] == [CIRCUIT]
+    assert twice.live_default() == SECOND
+    assert twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.SUPERSEDED
+    assert twice.live_default(OTHER_CIRCUIT) == THIRD
+
+
+def test_the_older_release_whose_deployment_stays_is_not_marked_as_rolled_back(twice: PipelineWorld) -> None:
+    """Only a release that was taken back says so."""
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    assert twice.lock().want == SECOND
+    started = twice.roll_back(release_id=IDS[2])
+    twice.run()
+
+    assert twice.circuit(CIRCUIT, started.rollback_id).phase is CircuitPhase.RESTORED
+    assert twice.circuit(CIRCUIT, IDS[1]).phase is CircuitPhase.LIVE
+
+
+def test_a_chosen_circuit_that_can_not_go_back_refuses_the_whole_confirmation(twice: PipelineWorld) -> None:
+    """Who ticked it expects it to go back, as with circuits asked for by name."""
+    twice.roll_back(CIRCUIT, to=FIRST)
+    twice.run()
+    with pytest.raises(RequestRefused, match="Nothing was changed"):
+        twice.roll_back(release_id=IDS[1], only=(CIRCUIT, OTHER_CIRCUIT))
+
+
+def test_a_form_that_does_not_say_what_it_showed_is_refused() -> None:
+    """Without that, nobody could tell whether the page was outdated."""
+    visitor = RollbackVisitor(request=RollbackRequest(requested_by="", reason="", release_id=IDS[1]), about="")
+    said = Confirmation(circuits=(str(CIRCUIT),), seen={}, reason="bad", code="", csrf="")
+    with pytest.raises(RequestRefused, match="does not say what was shown"):
+        start_confirmed(visitor, said)
+
+
+# ------------------------------------------------------------------------------- a rollback that did not succeed
+
+
+@pytest.fixture
+def unfinished(twice: PipelineWorld) -> PipelineWorld:
+    """The third release is live; a rollback wants the second one's deployment, and its switch never worked."""
+    twice.release_all(IDS[2], build="3")
+    twice.models.fail_next("set_default", TransientError("503"), times=500)
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+    assert twice.circuit(CIRCUIT, started.rollback_id).phase is CircuitPhase.ERRORED
+    assert (twice.lock().want, twice.live_default()) == (SECOND, THIRD)
+    twice.models._failures.clear()
+    twice.clock.forward(timedelta(minutes=10))
+    return twice
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"circuits": (CIRCUIT,)},
+        {"circuits": (CIRCUIT,), "to": SECOND},
+        {"circuits": (CIRCUIT,), "seen": {CIRCUIT: THIRD}},
+        {"release_id": IDS[2], "only": (CIRCUIT,)},
+    ],
+)
+def test_repeating_a_rollback_that_ran_into_its_deadline_goes_on_with_it(
+    unfinished: PipelineWorld, columns: dict[str, object]
+) -> None:
+    """D13: one further back is for what has gone back; the release that is taken back says so."""
+    again = unfinished.roll_back(**columns)  # type: ignore[arg-type]  # columns of the request
+    unfinished.run()
+
+    assert again.is_new
+    assert unfinished.live_default() == SECOND == unfinished.lock().want
+    assert unfinished.circuit(CIRCUIT, again.rollback_id).phase is CircuitPhase.RESTORED
+    assert unfinished.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.ROLLED_BACK
+    assert unfinished.circuit(CIRCUIT, IDS[1]).phase is CircuitPhase.LIVE
+
+
+# ------------------------------------------------------------------------------------------- holds, late
+
+
+def test_a_hold_that_is_set_after_staging_keeps_the_circuit_as_it_is(twice: PipelineWorld) -> None:
+    """Nothing was wanted yet: it is left out, and the others go live."""
+    twice.start(IDS[2], build="3")
+    twice.to_phase(ReleasePhase.ACTIVATING, IDS[2])
+    twice.holds().hold(CIRCUIT, until=None, by="ops", why="waits for a sensor")
+    twice.run()
+
+    run = twice.circuit(CIRCUIT, IDS[2])
+    assert run.phase is CircuitPhase.EXCLUDED
+    assert "waits for a sensor" in run.hist[-1].why
+    assert (twice.live_default(), twice.lock().want) == (SECOND, SECOND)
+    assert twice.live_default(OTHER_CIRCUIT) == THIRD
+    assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
+
+
+def test_a_hold_that_is_set_while_the_switch_is_under_way_lets_it_end(twice: PipelineWorld) -> None:
+    """What is wanted already is seen through; the hold is for the next release."""
+    activating(twice)
+    twice.holds().hold(CIRCUIT, until=None, by="ops", why="waits for a sensor")
+    twice.run()
+    assert twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.LIVE
+
+
+def test_a_late_activation_in_test_writes_nothing(twice: PipelineWorld) -> None:
+    """A worker that was frozen until its circuit had moved on."""
+    release, run = twice.release(IDS[1]), twice.circuit(CIRCUIT, IDS[1])
+    late = Work(release=release, run=replace(run, phase=CircuitPhase.ACTIVATING_TEST, deployment=FIRST))
+    before = twice.lock(CIRCUIT, Environment.TEST)
+
+    assert activate(late, twice.ports) == StillRunning()
+
+    assert twice.lock(CIRCUIT, Environment.TEST) == before
+    assert twice.live_default(CIRCUIT, Environment.TEST) == SECOND

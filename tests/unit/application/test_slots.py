@@ -9,6 +9,7 @@ from shared.domain.commands import RunStep
 from shared.domain.events import SmokeTestPassed
 from shared.domain.model import CircuitPhase, ReleasePhase, Round
 from shared.domain.policy import Policy
+from shared.domain.process import slot_owner
 from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT, a_release, a_run
 from tests.support.pipeline_world import ALL_CIRCUITS, PipelineWorld
 
@@ -135,3 +136,17 @@ def test_a_circuit_that_was_started_meanwhile_gives_its_second_slot_back(world: 
 
     assert not start(world)
     assert [stored.row.owner for stored in world.slots.slots(5)] == [""] * 5
+
+
+def test_a_late_owner_does_not_free_what_has_gone_to_somebody_else(queued: PipelineWorld) -> None:
+    """Its lease ran out and the next circuit took the slot: N smoke tests stay N."""
+    start(queued)
+    late = slot_owner(queued.circuit())
+    queued.clock.forward(timedelta(hours=2))
+    start(queued)
+
+    Dispatcher(queued.ports).slots.free(0, late, queued.release())
+
+    [slot] = [stored.row for stored in queued.slots.slots(1)]
+    assert slot.owner == slot_owner(queued.circuit(OTHER_CIRCUIT))
+    assert queued.phases().count(CircuitPhase.QUEUED) == 1

@@ -1,12 +1,13 @@
 """Unit: the safety net drives what is overdue, expires, reminds, and forgets what is over."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.application.messages import message_id
 from shared.domain.commands import FanOut, RunStep, SendNotice
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ConflictError, PermanentError, PipelineError, TransientError
 from shared.domain.model import FANOUT_START, CircuitPhase, GateName, Moment, ReleasePhase, Round
 from tests.support.builders import NOW, OTHER_CIRCUIT, RELEASE_ID, a_release, a_run
 from tests.support.pipeline_world import APPROVERS, PipelineWorld
@@ -169,8 +170,9 @@ def test_an_interrupted_intake_is_completed(world: PipelineWorld) -> None:
     assert world.phase() is ReleasePhase.AWAITING_REGISTRY_APPROVAL
 
 
-def test_one_release_in_trouble_does_not_keep_the_others_waiting(world: PipelineWorld) -> None:
-    """Somebody else writes the first one's row all the time."""
+@pytest.mark.parametrize("trouble", [ConflictError("quicker"), TransientError("bus is down"), PermanentError("gone")])
+def test_one_release_in_trouble_does_not_keep_the_others_waiting(world: PipelineWorld, trouble: PipelineError) -> None:
+    """Whatever goes wrong with the first one, the next is still looked at."""
     other = "20251211.1"
     world.put(a_release(total=1, due_at=NOW), a_run(phase=CircuitPhase.INSPECTED))
     world.put(
@@ -180,7 +182,7 @@ def test_one_release_in_trouble_does_not_keep_the_others_waiting(world: Pipeline
 
     def lose_the_first(*changes):  # noqa: ANN002, ANN202  # the port's own signature
         if changes[0].row.release_id == RELEASE_ID:
-            raise ConflictError("somebody was quicker")
+            raise trouble
         return commit(*changes)
 
     world.releases.commit = lose_the_first  # type: ignore[method-assign]  # a service in trouble
@@ -189,3 +191,21 @@ def test_one_release_in_trouble_does_not_keep_the_others_waiting(world: Pipeline
     [command] = world.bus.sent
     assert isinstance(command, RunStep)
     assert command.release_id == other
+
+
+@pytest.mark.parametrize("started", ["rollback-0123456789abcdef", "invalid-0123456789abcdef"])
+def test_a_start_that_died_behind_its_active_row_is_given_up_after_an_hour(world: PipelineWorld, started: str) -> None:
+    """Its caller was told of the error, or its blob is found again; the releases behind it must be swept."""
+    died = replace(a_release(created_at=NOW), release_id=started, manifest_blob=f"{started}.json")
+    world.releases.begin(died)
+    world.evidence.put(died.manifest_blob, b"no manifest")
+    world.releases.rows.clear()
+    world.put(a_release(total=1, due_at=NOW), a_run(due_at=NOW))
+
+    world.sweep()
+    assert isinstance(world.bus.sent[0], RunStep)
+    assert started in world.releases.active_release_ids()
+
+    world.clock.forward(timedelta(hours=2))
+    world.sweep()
+    assert started not in world.releases.active_release_ids()

@@ -159,7 +159,7 @@ def test_a_ready_deployment_queues_for_a_slot_and_a_slot_starts_the_smoke_test()
 def test_the_end_of_a_smoke_test_frees_its_slot(event: e.CircuitEvent) -> None:
     """Pass or fail, the next one starts."""
     decision = decide_circuit(run(P.SMOKE_TESTING, slot=3), event, POLICY)
-    assert FreeSlot(slot=3) in decision.commands
+    assert FreeSlot(slot=3, owner="20251210.1|1|PLANT001|CIRCUIT01") in decision.commands
     assert decision.row.slot == -1
 
 
