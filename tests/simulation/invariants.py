@@ -231,7 +231,7 @@ class Invariants(Watch):
 
     # --------------------------------------------------------------------------- I4, I5, I6: locks and ledgers
 
-    def _locked(self, new: EndpointLock, entry: LedgerEntry | None, old: EndpointLock | None) -> None:
+    def _locked(self, new: EndpointLock, entry: LedgerEntry | None, old: EndpointLock | None) -> None:  # noqa: C901  # every rule about one lock, one after the other
         place = (new.environment, new.circuit)
         who = f"{new.environment} {new.circuit}"
         self.engine.note(f"lock {who}: {new.owner} fence {new.fence} want {new.want or '-'}")
