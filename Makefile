@@ -2,14 +2,18 @@
 # Variables: AUTO=1 STATS=1 SCENARIO=… DEMO_MINUTES=… for demo; STACK_PORT_BASE and STACK_DIR for the stack.
 
 .DEFAULT_GOAL := help
+ifndef SUITES
 .NOTPARALLEL:
-.PHONY: help setup demo up down status lint format types test test-unit test-contract test-browser test-e2e docs screenshots chromium simulate mutants tools ports
+endif
+.PHONY: help setup demo up down status lint format types test test-unit test-contract test-browser test-e2e test-chaos chaos docs requirements screenshots chromium fuzz simulate mutants tools options ports
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Contract suites mostly wait for their stand-ins: more workers than cores pay. The two of Azure ML lead their whole
 # process to a stand-in of their own, so neither shares one with anybody.
 CONTRACT := $(PYTEST) -n 3 --dist loadscope
+# They wait as much as they compute, and none knows another's ports.
+SUITES_LONGEST_FIRST := test-e2e test-unit test-contract test-chaos lint test-browser
 PYTHON_READY := .venv/.ready
 NODE_READY := node_modules/.ready
 
@@ -18,7 +22,7 @@ help: ## List the targets
 
 setup: $(PYTHON_READY) $(NODE_READY) ## Create .venv and install the pinned packages
 
-demo: ports setup ## Start the stack and take one release through it (AUTO=1 answers the gates itself)
+demo: options ports setup ## Start the stack and take one release through it (AUTO=1 answers the gates itself)
 	@$(BIN)/python -m local demo
 
 up: ports setup ## Start the stack in the background
@@ -30,7 +34,9 @@ down: ## Stop the stack
 status: setup ## Say what runs
 	@$(BIN)/python -m local status
 
-test: lint test-unit test-contract test-browser test-e2e ## Everything CI runs before its demo
+test: setup chromium ## Everything CI runs before its demo: two suites at a time, each tells when it has ended
+	@echo "== all suites, two at a time, about six minutes: $(SUITES_LONGEST_FIRST)"
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target SUITES=together $(SUITES_LONGEST_FIRST)
 	@echo "All tests passed."
 
 lint: setup ## Format, lint, types and import contracts, as CI checks them
@@ -53,14 +59,20 @@ test-unit: setup ## Fast tests without a stack
 	@echo "== unit tests"
 	@$(PYTEST) -n 2 $(wildcard tests/unit tests/architecture tests/simulation)
 
-simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all); a violation prints its seed
+simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all); a violation prints its seed and schedule
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --nets $(or $(NETS),all)
+
+mutants: setup ## Switch on each deliberate defect: the simulation must catch it (ONLY=…); prints how soon
+	@$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)"
 
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK
 	@echo "== contract tests"
 	@$(CONTRACT) --ignore tests/contract/azure_ml_stand_in --ignore tests/contract/model_gateway tests/contract
 	@$(CONTRACT) tests/contract/azure_ml_stand_in
 	@$(CONTRACT) tests/contract/model_gateway
+
+fuzz: setup ## Many more generated requests than `make test` sends (EXAMPLES=300 per operation)
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTEST) --timeout 3600 tests/contract/approvals/test_openapi_fuzz.py
 
 test-browser: setup chromium ## Pages in Chromium, without script; axe finds nothing
 	@echo "== browser tests"
@@ -70,8 +82,19 @@ test-e2e: setup ## Whole releases on a stack of their own
 	@echo "== end-to-end tests"
 	@$(PYTEST) tests/e2e
 
+test-chaos: setup ## Twelve circuits go live while the parts of their stack are ended
+	@echo "== chaos"
+	@$(PYTEST) tests/chaos
+
+chaos: setup ## Fifty circuits while the host is killed every 2-10 s (SEED=1); prints what was killed, redelivered, swept
+	@$(BIN)/python -m tests.chaos --circuits $(or $(CIRCUITS),50) --seed $(or $(SEED),1)
+
 docs: setup ## Write the documents that are generated from the code
 	@$(BIN)/python -m tools.document
+
+requirements: setup ## Write docs/requirements.md: each requirement and the tests that name it
+	@$(BIN)/python -m tools.document requirements.md
+	@$(BIN)/python -m tools.requirements
 
 screenshots: setup chromium ## Render every page, mail and card into docs/images
 	@$(BIN)/python -m tests.browser.screenshots
@@ -81,6 +104,9 @@ chromium:
 
 tools:
 	@local/preflight.sh tools
+
+options: tools
+	@local/preflight.sh options
 
 ports: tools
 	@local/preflight.sh ports

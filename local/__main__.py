@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from local.demo.main import look_around, run_demo
-from local.demo.options import add_flags, options_from
-from local.stack.control import StackError, down, running_stack, up
+from local.demo.main import INTERRUPTED, look_around, run_demo
+from local.demo.options import BadOptionError, add_flags, options_from
+from local.stack.approvals import approvals_asked
+from local.stack.control import StackError, at_running_ports, down, running_stack, up
 from local.stack.files import read_json
 from local.stack.places import Places, places_from_environment
 from local.stack.ports import is_locked, taken_ports_message
@@ -21,10 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("check", help="say whether its ports are free")
     add_flags(commands.add_parser("demo", help="run one release through it"))
     args = parser.parse_args(argv)
-    places = places_from_environment()
+    asked = places_from_environment()
+    places = at_running_ports(asked)
     try:
         match args.command:
             case "up":
+                _say_other_ports(places, asked)
                 return _up(places)
             case "down":
                 return _down(places)
@@ -33,14 +36,29 @@ def main(argv: list[str] | None = None) -> int:
             case "check":
                 return _check(places)
             case _:
+                _say_other_ports(places, asked)
                 return run_demo(places, options_from(args))
-    except StackError as error:
+    except (StackError, BadOptionError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _say_other_ports(places: Places, asked: Places) -> None:
+    """A stack that is up stays where it is, whatever STACK_PORT_BASE says now."""
+    if places.ports != asked.ports:
+        ports, wanted = places.ports.all(), asked.ports.all()
+        print(
+            f"The stack in {places.dir} is up on the ports {ports[0]}-{ports[-1]}, not {wanted[0]}-{wanted[-1]}: "
+            "to move it, make down first.",
+            flush=True,
+        )
 
 
 def _up(places: Places) -> int:
-    stack = up(places, lambda line: print(line, flush=True))
+    stack = up(places, lambda line: print(line, flush=True), approvals=approvals_asked())
     print(f"The stack is up; its addresses are in {places.stack_json}\n{look_around(stack)}")
     return 0
 

@@ -2,7 +2,8 @@
 # Says in one line what this machine lacks for the local stack, before anything is installed.
 #   preflight.sh python      prints the path of the Python that .python-version asks for
 #   preflight.sh tools       Python, Node and npm
-#   preflight.sh ports       the stack's ports (skipped while this stack is up)
+#   preflight.sh options     what the demo is told: SCENARIO, DEMO_MINUTES
+#   preflight.sh ports       STACK_PORT_BASE, and the stack's ports unless this stack is up
 #   preflight.sh free-base   prints a port base that is free now
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -78,16 +79,20 @@ tools)
     need_venv
     need_node
     ;;
+options)
+    need_python
+    exec "$python" -P "$root/local/demo/options.py"
+    ;;
 ports)
     need_python
-    exec "$python" -P "$root/local/stack/ports.py" check --base "${STACK_PORT_BASE:-17070}" \
-        --lock "${STACK_DIR:-$root/.local}/supervisor.lock"
+    exec "$python" -P "$root/local/stack/ports.py" check "--base=${STACK_PORT_BASE:-}" \
+        "--lock=${STACK_DIR:-$root/.local}/supervisor.lock"
     ;;
 free-base)
     need_python
     exec "$python" -P "$root/local/stack/ports.py" free-base
     ;;
 *)
-    fail "usage: preflight.sh python|tools|ports|free-base"
+    fail "usage: preflight.sh python|tools|options|ports|free-base"
     ;;
 esac

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 from azure.communication.email import EmailClient
 from azure.core.credentials import TokenCredential
@@ -24,6 +25,7 @@ from shared.adapters.table_store import CLIENT_OPTIONS, TableEndpointStore, Tabl
 from shared.adapters.teams import TeamsNotifier
 from shared.application.gate_texts import Estate
 from shared.application.ports import Audience, Naming, Notifier, Ports
+from shared.application.retention import Keep
 from shared.config import Settings, settings
 from shared.domain.errors import ConfigurationError
 from shared.domain.model import Channel
@@ -31,9 +33,10 @@ from shared.telemetry import quiet_sdks
 
 LINK_AGE = timedelta(days=400)
 """How long a signature counts; whether a gate's link still fits is for the gate's row to say."""
-SDK_RETRIES = 3
+BLOB_RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+"""About 1, 3 and 5 s; the client's own 15, 18 and 24 s would hold a function, and a person's page, for a minute."""
 
-__all__ = ["artifact_scan_window", "ports", "settings"]
+__all__ = ["artifact_scan_window", "ports", "retention", "settings"]
 
 
 class SystemClock:
@@ -56,6 +59,14 @@ def ports() -> Ports:
 def artifact_scan_window() -> timedelta:
     """How far back the look for artifacts without a release goes."""
     return timedelta(days=settings().artifact_scan_days)
+
+
+def retention() -> Keep:
+    """How long what is over is kept."""
+    config = settings()
+    return Keep(
+        rows=timedelta(days=config.retention_rows_days), evidence=timedelta(days=config.retention_evidence_days)
+    )
 
 
 def build_ports(config: Settings) -> Ports:
@@ -91,6 +102,7 @@ def build_ports(config: Settings) -> Ports:
             approvers=config.approvers if _sends_mail(config) else (),
             operators=config.operators if _sends_mail(config) else (),
             teams=bool(config.teams_webhook_url.get_secret_value()),
+            signs_in=config.approval_mode == "entra",
         ),
         naming=Naming(test_endpoint=config.test_endpoint_template, production_endpoint=config.prod_endpoint_template),
         policy=config.policy(),
@@ -143,10 +155,10 @@ def _tables(config: Settings) -> TableServiceClient:
 
 def _blobs(connection: SecretStr | None, uri: str, name: str) -> BlobServiceClient:
     if connection is not None:
-        return BlobServiceClient.from_connection_string(connection.get_secret_value(), retry_total=SDK_RETRIES)
+        return BlobServiceClient.from_connection_string(connection.get_secret_value(), **BLOB_RETRIES)
     if not uri:
         raise ConfigurationError(f"set {name}, or {name}__blobServiceUri")
-    return BlobServiceClient(uri, credential=_credential(), retry_total=SDK_RETRIES)
+    return BlobServiceClient(uri, credential=_credential(), **BLOB_RETRIES)
 
 
 def _service_bus(config: Settings) -> ServiceBusClient:

@@ -177,6 +177,15 @@ class Settings(BaseSettings):
         "45 7 * * * *", description="NCRONTAB of the look for defaults in Production that were changed outside this app"
     )
     artifact_scan_days: int = Field(7, ge=1, description="How far back that look goes")
+    retention_schedule: str = Field("15 40 3 * * *", description="NCRONTAB of the removal of what is past its time")
+    retention_rows_days: int = Field(
+        400, ge=30, description="How long the rows of a release are kept after its end; likewise what is no longer live"
+    )
+    retention_evidence_days: int = Field(
+        2557,
+        ge=30,
+        description="How long a release's evidence is kept after its end, 7 years; never shorter than its rows",
+    )
 
     @field_validator("approvers", "operators", mode="before")
     @classmethod
@@ -206,6 +215,10 @@ class Settings(BaseSettings):
         if self.approval_mode == "link" and not self.allow_link_approvals:
             raise ValueError(
                 "APPROVAL_MODE=link needs ALLOW_LINK_APPROVALS=true: links in mails identify a mailbox, not a person"
+            )
+        if self.retention_evidence_days < self.retention_rows_days:
+            raise ValueError(
+                "RETENTION_EVIDENCE_DAYS must not be less than RETENTION_ROWS_DAYS: rows name their evidence"
             )
         if any(len(key.get_secret_value()) < 32 for key in self.link_signing_keys):
             raise ValueError("every key in LINK_SIGNING_KEYS needs at least 32 characters")

@@ -9,11 +9,13 @@ from shared.domain.model import (
     TERMINAL_RELEASE_PHASES,
     UNSUCCESSFUL,
     CircuitPhase,
+    GateState,
     ReleasePhase,
 )
 from shared.domain.policy import Policy
 from shared.domain.process import (
     CIRCUIT_EDGES,
+    GATE_EDGES,
     GATE_OF,
     LIMIT_OF,
     MOMENT_OF,
@@ -34,6 +36,8 @@ type Edge = tuple[str, str, str]
 START = "[*]"
 MOST_ARROWS = 3
 """Into one end; beyond that a drawing hides more than it shows."""
+AFTERWARDS = frozenset({ReleasePhase.ROLLING_BACK, ReleasePhase.CHECKING})
+"""Phases of processes of their own."""
 FIRST_PHASES: Mapping[ReleasePhase, str] = {
     ReleasePhase.INSPECTING: "an artifact with circuits",
     ReleasePhase.NOTHING_TO_DO: "an artifact without circuits",
@@ -43,7 +47,7 @@ FIRST_PHASES: Mapping[ReleasePhase, str] = {
 
 def state_diagram() -> str:
     """The whole document."""
-    return "\n".join([*_releases(), *_rollbacks(), *_circuit_runs()])
+    return "\n".join([*_releases(), *_rollbacks(), *_gates(), *_circuit_runs()])
 
 
 # ---------------------------------------------------------------------------------------------- releases
@@ -62,7 +66,7 @@ def _releases() -> Iterator[str]:
         "is left to go on with (superseded, excluded, rolled back). A round is judged when all its circuits have ended.",
         "",
     )
-    edges = [edge for edge in _release_edges() if ReleasePhase.ROLLING_BACK not in edge]
+    edges = [edge for edge in _release_edges() if not AFTERWARDS & {*edge}]
     starts: list[Edge] = [(START, str(phase), why) for phase, why in FIRST_PHASES.items()]
     drawn, crowded = _without_crowds(edges)
     yield from _diagram([*starts, *drawn], TERMINAL_RELEASE_PHASES)
@@ -77,7 +81,7 @@ def _releases() -> Iterator[str]:
             code(MOMENT_OF[phase]) if phase in MOMENT_OF else "",
         )
         for phase in ReleasePhase
-        if phase is not ReleasePhase.ROLLING_BACK
+        if phase not in AFTERWARDS
     ]
     yield table(("phase", "is", "a retry after failing here resumes at", "people are told"), rows)
     yield from ("", "Only `failed` and `expired` releases can be retried; every retry raises `gen` by one.", "")
@@ -114,12 +118,33 @@ def _rollbacks() -> Iterator[str]:
     yield from (
         "## Rollbacks",
         "",
-        "A rollback is a small process of the same kind, with one round and no gate.",
+        "A rollback is a small process of the same kind, with one round and no gate. So is its smoke test, which begins",
+        "when a rollback has ended that asked for one, and moves nothing of it.",
         "",
     )
-    phase = ReleasePhase.ROLLING_BACK
-    edges = [edge for edge in _release_edges() if edge[0] == phase]
-    yield from _diagram([(START, str(phase), "a request"), *edges], TERMINAL_RELEASE_PHASES)
+    starts = {ReleasePhase.ROLLING_BACK: "a request", ReleasePhase.CHECKING: "a rollback has ended"}
+    for phase, why in starts.items():
+        edges = [edge for edge in _release_edges() if edge[0] == phase]
+        yield from _diagram([(START, str(phase), why), *edges], TERMINAL_RELEASE_PHASES)
+    every = [edge for edge in _release_edges() if edge[0] in AFTERWARDS]
+    yield from ("### Every edge", "", _edge_table(every), "")
+
+
+# ------------------------------------------------------------------------------------------------- gates
+
+
+def _gates() -> Iterator[str]:
+    yield from (
+        "## Gates",
+        "",
+        "A gate's row and its release's row change in one transaction. Votes, wrong codes, reminders and newer evidence leave",
+        "an open gate open. An answer at or after the deadline has no edge; neither has an expiry before it.",
+        "",
+    )
+    edges = [(str(a), str(b), _words(event)) for (a, event), b in GATE_EDGES.items()]
+    yield from _diagram(
+        [(START, str(GateState.OPEN), "the release reaches it"), *edges], set(GateState) - {GateState.OPEN}
+    )
     yield from ("### Every edge", "", _edge_table(edges), "")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from local.azure_ml.cluster import Cluster, TooManyNodes
+from local.azure_ml.processes import ScoringProcesses
 from local.azure_ml.scoring_run import RunFailed, ScoringRun
 from local.azure_ml.settings import Compute, SettingsBook, Workspace
 from local.azure_ml.storage import Blobs
@@ -94,6 +95,7 @@ class JobRunner:
         self._book = book
         self._directory = directory
         self._now = now
+        self._processes = ScoringProcesses()
         self._clusters: dict[str, Cluster] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: dict[str, asyncio.Event] = {}
@@ -122,6 +124,7 @@ class JobRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._processes.stop()
 
     def _start(self, job: Document) -> None:
         key = job["key"]
@@ -149,7 +152,7 @@ class JobRunner:
 
     async def _run(self, job: Document) -> None:
         try:
-            await self._pause("job_prepare")
+            await asyncio.gather(self._pause("job_prepare"), self._processes.prepare())
             job["started_at"] = job["started_at"] or self._now()
             job["child"]["created_at"] = job["started_at"]
             self._enter(job, Status.RUNNING, Status.QUEUED)
@@ -171,7 +174,8 @@ class JobRunner:
         async with cluster.nodes(properties["resources"]["instanceCount"]):
             job["child"]["started_at"] = self._now()
             self._enter(job, Status.RUNNING, Status.RUNNING)
-            run = ScoringRun(job, workspace, self._blobs, self._directory / job["child"]["id"])
+            directory = self._directory / job["child"]["id"]
+            run = ScoringRun(job, workspace, self._blobs, directory, self._processes)
             job["child"]["has_output"] = await run.score()
 
     def _cluster(self, workspace: Workspace, name: str) -> Cluster:

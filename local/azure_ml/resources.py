@@ -11,6 +11,7 @@ from local.azure_ml.operations import is_over
 from local.azure_ml.store import Document
 
 ENDPOINTS, DEPLOYMENTS = "endpoints", "deployments"
+ONLINE_ENDPOINTS, ONLINE_DEPLOYMENTS = "online_endpoints", "online_deployments"
 IN_TRANSITION = frozenset({"Creating", "Updating", "Deleting"})
 
 

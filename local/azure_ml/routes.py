@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from local.azure_ml import assets as models
 from local.azure_ml import data_plane, registry, scoring, sign_in
 from local.azure_ml import operations as long_operations
-from local.azure_ml.arm import deployments, endpoints, jobs, training, workspaces
+from local.azure_ml.arm import deployments, endpoints, jobs, online, training, workspaces
 from local.azure_ml.calls import Audience, Handler, Kind, Route
 from local.azure_ml.settings import Right
 
@@ -23,6 +23,8 @@ R = "/mferp/managementfrontend" + S + "/registries/{registry}"
 L = "/subscriptions/{subscription}" + PROVIDER + "/locations/{location}"
 E = W + "/batchEndpoints/{endpoint}"
 D = E + "/deployments/{deployment}"
+OE = W + "/onlineEndpoints/{endpoint}"
+OD = OE + "/deployments/{deployment}"
 VERSION = "/models/{name}/versions/{version}"
 H = "/history/v1.0" + W
 FRONTEND = "/mferp/managementfrontend"
@@ -54,6 +56,14 @@ ARM_ROWS: tuple[Row, ...] = (
     ("deployments.put", "PUT", ARM, D, WRITE, deployments.put_deployment),
     ("deployments.patch", "PATCH", ARM, D, WRITE, deployments.patch_deployment),
     ("deployments.delete", "DELETE", ARM, D, WRITE, deployments.delete_deployment),
+    ("online.list", "GET", ARM, W + "/onlineEndpoints", READ, online.list_endpoints),
+    ("online.get", "GET", ARM, OE, READ, online.get_endpoint),
+    ("online.put", "PUT", ARM, OE, WRITE, online.put_endpoint),
+    ("online.delete", "DELETE", ARM, OE, WRITE, online.delete_endpoint),
+    ("online.deployments.list", "GET", ARM, OE + "/deployments", READ, online.list_deployments),
+    ("online.deployments.get", "GET", ARM, OD, READ, online.get_deployment),
+    ("online.deployments.put", "PUT", ARM, OD, WRITE, online.put_deployment),
+    ("online.deployments.delete", "DELETE", ARM, OD, WRITE, online.delete_deployment),
     ("jobs.list", "GET", ARM, W + "/jobs", READ, jobs.list_jobs),
     ("jobs.get", "GET", ARM, W + "/jobs/{job}", READ, jobs.get_job),
     ("jobs.put", "PUT", ARM, W + "/jobs/{job}", WRITE, training.put_job),

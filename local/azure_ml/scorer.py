@@ -1,15 +1,10 @@
-"""The process that scores one mini batch: an MLflow model, loaded without mlflow, over CSV files.
-
-`python -m local.azure_ml.scorer SPEC.json`; ends with the model's own traceback when the model raises.
-"""
+"""What the process of one mini batch does: an MLflow model, loaded without mlflow, over CSV files."""
 
 import csv
 import importlib
 import json
-import os
 import pickle
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,15 +94,3 @@ def score(spec: Mapping[str, Any]) -> None:
         print(f"scored {path.name}: {len(frame)} rows in, {len(rows)} rows out so far")
     with Path(spec["output"]).open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows(rows)
-
-
-def _end_with_stdin() -> None:
-    """Who started us holds the other end; when it vanishes, nobody wants the result."""
-    while os.read(0, 1024):
-        pass
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
-    score(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +12,12 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
+from local.azure_ml.processes import ScoringProcesses
 from local.azure_ml.settings import Workspace
 from local.azure_ml.storage import Blobs, Place, UnknownPlace
 from local.azure_ml.store import Document
 
-ROOT = Path(__file__).resolve().parents[2]
 ISO_DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
-SHOWN_OUTPUT_BYTES = 200_000
 
 
 class RunFailed(Exception):
@@ -47,10 +44,13 @@ class Progress:
 class ScoringRun:
     """Scores the input of one job with its deployment's model and settings."""
 
-    def __init__(self, job: Document, workspace: Workspace, blobs: Blobs, directory: Path) -> None:
+    def __init__(
+        self, job: Document, workspace: Workspace, blobs: Blobs, directory: Path, processes: ScoringProcesses
+    ) -> None:
         self._job = job
         self._workspace = workspace
         self._blobs = blobs
+        self._processes = processes
         self._directory = directory
         self._progress = Progress()
         self._properties: Mapping[str, Any] = job["deployment"]["properties"]
@@ -138,28 +138,13 @@ class ScoringRun:
             )
         )
         timeout = _seconds(self._properties["retrySettings"]["timeout"])
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "local.azure_ml.scorer",
-            str(spec),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            env=_clean_environment(),
-        )
         try:
-            stdout, stderr = await asyncio.wait_for(_both_outputs(process), timeout)
+            ended = await asyncio.wait_for(self._processes.run(spec), timeout)
         except TimeoutError:
             return f"The mini batch did not end within {timeout:g} seconds."
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        self._progress.stdout[index] = self._progress.stdout.get(index, b"") + stdout[-SHOWN_OUTPUT_BYTES:]
-        if process.returncode != 0:
-            return stderr[-SHOWN_OUTPUT_BYTES:].decode(errors="replace") or f"Exit code {process.returncode}"
+        self._progress.stdout[index] = self._progress.stdout.get(index, b"") + ended.stdout
+        if ended.code != 0:
+            return ended.stderr.decode(errors="replace") or f"Exit code {ended.code}"
         self._progress.parts[index] = output.read_bytes()
         return None
 
@@ -217,21 +202,7 @@ class ScoringRun:
         return files
 
 
-async def _both_outputs(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    """Everything the process says until it ends; its standard input stays open, its end would stop it."""
-    assert process.stdout
-    assert process.stderr
-    stdout, stderr, _ = await asyncio.gather(process.stdout.read(), process.stderr.read(), process.wait())
-    return stdout, stderr
-
-
 def _seconds(iso: str) -> float:
     match = ISO_DURATION.fullmatch(iso)
     hours, minutes, seconds = match.groups() if match else (None, None, "30")
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
-
-
-def _clean_environment() -> dict[str, str]:
-    """What a node's process sees: no proxy, no credentials of anybody."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-    return {name: os.environ[name] for name in kept if name in os.environ}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from local.demo.access import asks_who, sign_in
 from local.demo.forms import Form, post_forms
 from local.demo.http import Http, Reply
 from local.demo.mailbox import Invitation, Mailbox, invitation
@@ -31,28 +32,33 @@ class Approver:
         for gate in release["gates"]:
             if gate["state"] != "open" or gate["gate"] in self.answered:
                 continue
-            found = invitation(self.mailbox.mails(), release["release_id"], gate["gate"])
+            mails, with_code = self.mailbox.mails(), self.mailbox.has_codes
+            found = invitation(mails, release["release_id"], gate["gate"], with_code=with_code)
             if found is None:
                 return None
             decision, comment = decision_for(self.story, gate["gate"])
             decide(found, decision, comment)
             self.answered.add(gate["gate"])
-            return f"{gate['gate']}: {decision} sent with the link and code mailed to {', '.join(found.mail.to)}"
+            how = "with the link and code mailed to" if with_code else "by the mailed link, signed in as"
+            return f"{gate['gate']}: {decision} sent {how} {', '.join(found.mail.to)}"
         return None
 
 
 def decide(found: Invitation, decision: str, comment: str) -> Reply:
-    """Open the link, fill the page's form, send it, follow the redirect.
+    """Open the link, sign in if it leads there, fill the page's form, send it, follow the redirect.
 
     Raises:
         ApprovalError: no usable page or form, or the app refused.
     """
     browser = Http({"Accept": "text/html"})
     page = browser.get(found.link)
+    if asks_who(page):
+        page = sign_in(browser, page.url, found.mail.to[0], back=urlsplit(found.link).path)
     if page.status != 200:
         raise ApprovalError(f"the approval page answered {page.status}: {page.text[:400]}")
     form = _decision_form(page)
-    fields = form.fields | {"decision": decision, "comment": comment, "code": found.code}
+    code = {"code": found.code} if "code" in form.names else {}
+    fields = form.fields | {"decision": decision, "comment": comment, **code}
     target = urljoin(page.url, form.action)
     reply = browser.post(
         target,
@@ -70,7 +76,7 @@ def decide(found: Invitation, decision: str, comment: str) -> Reply:
 
 
 def _decision_form(page: Reply) -> Form:
-    needed = {"decision", "comment", "code", "digest", "csrf"}
+    needed = {"decision", "comment", "digest", "csrf"}
     for form in post_forms(page.text):
         if needed <= form.names:
             return form

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from local.demo.http import Http
+from local.stack.approvals import Approvals
 from local.stack.description import Stack
 
 LINK = re.compile(r"https?://\S+/approvals/[\w.~-]+")
@@ -28,6 +29,7 @@ class Invitation:
     mail: Mail
     link: str
     code: str
+    """Empty: one signs in instead."""
 
 
 class Mailbox:
@@ -35,6 +37,7 @@ class Mailbox:
 
     def __init__(self, stack: Stack) -> None:
         self._url = stack.mail_api_url
+        self.has_codes = stack.approvals == Approvals.LINK
         self._http = Http()
 
     def mails(self) -> list[Mail]:
@@ -51,11 +54,11 @@ class Mailbox:
         ]
 
 
-def invitation(mails: Iterable[Mail], release_id: str, gate: str) -> Invitation | None:
-    """The newest mail whose subject names this gate of this release and whose text has a link and a code."""
+def invitation(mails: Iterable[Mail], release_id: str, gate: str, *, with_code: bool = True) -> Invitation | None:
+    """The newest mail whose subject names this gate of this release and whose text has a link and, if any do, a code."""
     about = re.compile(rf"{re.escape(gate)}.*(?<![\d.]){re.escape(release_id)}(?!\d)", re.IGNORECASE)
     for mail in reversed(list(mails)):
         link, code = LINK.search(mail.text), CODE.search(mail.text)
-        if link and code and about.search(mail.subject):
-            return Invitation(mail=mail, link=link.group(), code=code.group(1))
+        if link and bool(code) == with_code and about.search(mail.subject):
+            return Invitation(mail=mail, link=link.group(), code=code.group(1) if code else "")
     return None

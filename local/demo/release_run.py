@@ -11,9 +11,12 @@ from local.demo.conditions import under
 from local.demo.journals import azure_ml_journal, trespasses
 from local.demo.mailbox import Mailbox
 from local.demo.manifest import Artifact, next_artifact, of_plants, upload, with_unseen_cutoff
-from local.demo.releases import Release, ReleasesApi, is_over
-from local.demo.scenarios import STORIES, Scenario, complaints, doubles
+from local.demo.options import Scenario
+from local.demo.releases import Looks, Release, ReleasesApi, is_over
+from local.demo.scenarios import STORIES, complaints, doubles
 from local.demo.seeding import leftovers, make_by_hand, seed
+from local.demo.shown import shown
+from local.demo.stats import Meters, Readings
 from local.demo.views import View
 from local.stack.description import Stack
 
@@ -30,7 +33,11 @@ class Outcome:
 
     release: Release
     complaints: tuple[str, ...]
-    looks: int
+    looks: Looks
+    counted: Readings | None = None
+    """The meters when it had ended, if there were any."""
+    shown: tuple[str, ...] = ()
+    """What a reader of the story should not miss."""
 
 
 def prepare(stack: Stack, scenario: Scenario) -> tuple[Artifact, str]:
@@ -54,7 +61,14 @@ def prepare(stack: Stack, scenario: Scenario) -> tuple[Artifact, str]:
 
 
 def run_release(
-    stack: Stack, artifact: Artifact, scenario: Scenario, view: View, *, auto: bool, limit: timedelta
+    stack: Stack,
+    artifact: Artifact,
+    scenario: Scenario,
+    view: View,
+    *,
+    auto: bool,
+    limit: timedelta,
+    meters: Meters | None = None,
 ) -> Outcome:
     """Upload the artifact, follow the release to its end, compare the end with the scenario.
 
@@ -67,11 +81,14 @@ def run_release(
     with view, under(story.conditions, stack):
         upload(stack, artifact)
         release = _follow(api, artifact.release_id, view, approver, limit)
+    counted = meters.read() if meters else None
     found = complaints(story, release)
-    if story.leaves_one_of_each:
-        found += doubles(leftovers(stack, release))
-    found += [f"a write that must not be: {write}" for write in trespasses(journal.entries(), release)]
-    return Outcome(release=release, complaints=tuple(found), looks=api.looks)
+    left = leftovers(stack, release) if story.leaves_one_of_each else {}
+    entries = journal.entries()
+    found += doubles(left)
+    found += [f"a write that must not be: {write}" for write in trespasses(entries, release)]
+    told = shown(release, left, entries)
+    return Outcome(release=release, complaints=tuple(found), looks=api.looks, counted=counted, shown=tuple(told))
 
 
 def _follow(api: ReleasesApi, release_id: str, view: View, approver: Approver | None, limit: timedelta) -> Release:

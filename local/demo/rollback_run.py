@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from local.demo.http import Http, Reply
+from local.demo.access import api, key_flags
+from local.demo.http import Reply
 from local.demo.journals import WRITES, Entry, azure_ml_journal
 from local.demo.manifest import EXAMPLE
 from local.demo.release_run import TimeIsUpError
@@ -47,7 +48,7 @@ def lift_hold(stack: Stack) -> bool:
     """A demo before this one may have left a hold on the example's first circuit: releases would leave it out."""
     circuit = json.loads(EXAMPLE.read_text(encoding="utf-8"))["circuits"][0]
     path = f"/api/circuits/{circuit['plant_id']}/{circuit['circuit_id']}"
-    found = _http(stack).get(f"{stack.app_url}{path}")
+    found = api(stack).get(f"{stack.app_url}{path}")
     if found.status != 200 or not found.json()["production"]["hold"]:
         return False
     _post(stack, f"{path}/hold", {"action": "lift", **SAY})
@@ -55,13 +56,12 @@ def lift_hold(stack: Stack) -> bool:
 
 
 def rollback_call(stack: Stack, release: Release) -> str:
-    """The call that puts the release's first circuit back, to be copied into a terminal."""
-    circuit = release["circuits"][0]
+    """The call that puts a circuit of the release back, the first that it made live, to be copied into a terminal."""
+    circuit = next((one for one in release["circuits"] if one.get("phase") == "live"), release["circuits"][0])
     asked = {"plant_id": circuit["plant_id"], "circuit_id": circuit["circuit_id"]}
     body = json.dumps({"circuits": [asked], "reason": "your reason", "requested_by": "you"})
     return (
-        f"curl -X POST -H 'x-functions-key: {stack.function_key}' -H 'Content-Type: application/json' "
-        f"-d '{body}' {stack.app_url}/api/rollbacks"
+        f"curl -X POST {key_flags(stack)} -H 'Content-Type: application/json' -d '{body}' {stack.app_url}/api/rollbacks"
     )
 
 
@@ -78,7 +78,7 @@ def told(rollback: Rollback) -> str:
 
 
 def _follow(stack: Stack, rollback_id: str, limit: timedelta) -> Rollback:
-    deadline, http = time.monotonic() + limit.total_seconds(), _http(stack)
+    deadline, http = time.monotonic() + limit.total_seconds(), api(stack)
     while time.monotonic() < deadline:
         rollback: Rollback = _json(http.get(f"{stack.app_url}/api/rollbacks/{rollback_id}"))
         if rollback["ended_at"]:
@@ -105,7 +105,7 @@ def _complaints(rollback: Rollback, before: Mapping[str, Any], entries: Sequence
 
 def _post(stack: Stack, path: str, body: Mapping[str, object]) -> dict[str, Any]:
     content = json.dumps(body).encode()
-    return _json(_http(stack).post(f"{stack.app_url}{path}", content, {"Content-Type": "application/json"}))
+    return _json(api(stack).post(f"{stack.app_url}{path}", content, {"Content-Type": "application/json"}))
 
 
 def _json(reply: Reply) -> dict[str, Any]:
@@ -113,7 +113,3 @@ def _json(reply: Reply) -> dict[str, Any]:
         raise RuntimeError(f"{reply.url} answered {reply.status}: {reply.text[:300]}")
     found: dict[str, Any] = reply.json()
     return found
-
-
-def _http(stack: Stack) -> Http:
-    return Http({"x-functions-key": stack.function_key})

@@ -3,30 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from local.demo.conditions import Conditions
+from local.demo.options import Scenario
 from local.demo.releases import PRODUCTION_GATE, Release
 from local.samples.dev_build import Trait
 from local.stack.azure_names import TEST
-
-
-class Scenario(StrEnum):
-    """Names as SCENARIO takes them."""
-
-    SUCCESS = "success"
-    SMOKE_FAILURE = "smoke-failure"
-    NO_VALIDATED_MODEL = "no-validated-model"
-    REJECTED = "rejected"
-    ROLLBACK = "rollback"
-    TIMEOUT = "timeout"
-    LOG_ERRORS = "log-errors"
-    EMPTY_OUTPUT = "empty-output"
-    SCHEMA_WARNING = "schema-warning"
-    REGION_COLLISION = "region-collision"
-    QUOTA = "quota"
-    BROWNFIELD = "brownfield"
-    FLAKY_SERVICE = "flaky-service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +35,12 @@ class Story:
 _REASON = "PLANT001/CIRCUIT02: calibrate the flow sensor first"
 
 _CIRCUIT = ("PLANT001", "CIRCUIT01")
-# Each fault is asked in turn; together they hit a tenth of all calls but those that ask for a token.
-_NOT_SIGN_IN = {"path_regex": r"^(?!login\.)"}
+# Each fault is asked in turn; together they hit a tenth of all calls, sign-in included.
 ONE_CALL_IN_TEN = (
-    {"match": _NOT_SIGN_IN, "action": "status", "status": 429, "retry_after": 0.5, "count": None, "probability": 0.03},
-    {"match": _NOT_SIGN_IN, "action": "status", "status": 500, "count": None, "probability": 0.03},
-    {"match": _NOT_SIGN_IN, "action": "drop", "count": None, "probability": 0.02},
-    {"match": _NOT_SIGN_IN, "action": "after_effect", "count": None, "probability": 0.02},
+    {"action": "status", "status": 429, "retry_after": 0.5, "count": None, "probability": 0.03},
+    {"action": "status", "status": 500, "count": None, "probability": 0.03},
+    {"action": "drop", "count": None, "probability": 0.02},
+    {"action": "after_effect", "count": None, "probability": 0.02},
 )
 
 STORIES: Mapping[Scenario, Story] = {

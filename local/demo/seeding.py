@@ -26,7 +26,13 @@ def seed(stack: Stack, artifact: Artifact, traits: Mapping[tuple[str, str], Trai
     Raises:
         SeedingError: the real client failed against the stack.
     """
-    plan = {
+    plan = build_plan(stack, artifact, traits)
+    return _sample(stack, "seed", plan, builder_env(stack), "The sample models could not be registered in Dev")
+
+
+def build_plan(stack: Stack, artifact: Artifact, traits: Mapping[tuple[str, str], Trait]) -> Mapping[str, object]:
+    """What `local.samples.seed` takes: the artifact's circuits, each with what is special about its models."""
+    return {
         "subscription_id": stack.azure_ml.subscription_id,
         "build_id": artifact.build_id,
         "circuits": [
@@ -39,8 +45,11 @@ def seed(stack: Stack, artifact: Artifact, traits: Mapping[tuple[str, str], Trai
             for entry in artifact.content["circuits"]
         ],
     }
-    builder = {**stack.azure_ml.env, **stack.azure_ml.builder_env}
-    return _sample(stack, "seed", plan, builder, "The sample models could not be registered in Dev")
+
+
+def builder_env(stack: Stack) -> Mapping[str, str]:
+    """How a process signs in to the stack's Azure ML as the training build."""
+    return {**stack.azure_ml.env, **stack.azure_ml.builder_env}
 
 
 def make_by_hand(stack: Stack, circuits: Sequence[Mapping[str, str]]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from local.demo.http import Http
 from local.demo.journals import azure_ml_journal, service_bus_journal
-from local.demo.releases import Release, ReleasesApi
+from local.demo.releases import Looks, Release, ReleasesApi
 from local.stack.description import Stack
 
 # Azurite's access log names no service; a table's requests are known by their paths:
@@ -21,6 +21,12 @@ TABLE_REQUEST = re.compile(
 CIRCUIT_LOAD, CIRCUIT_WRITE, CIRCUIT_SCAN = "circuit load", "circuit write", "circuit fan-in scan"
 SAMPLE_LOOKS = 5
 REQUESTS_PER_POLL = 2
+TRANSACTION = "transaction"
+LOOKING = frozenset({"get_release", "show_gate", "stylesheet", "list_page", "release_page", "circuit_page"})
+"""Functions that only show something: a demo's own looks, and those of a person who watches it."""
+MISSING_LOOK = Counter({"releases read": 1})
+GATE_LOOK = Counter({"releases query": 1})
+"""One query for release and gate."""
 BLOB_CONTAINER_QUERY = re.compile(r"[?&](restype|comp)=")
 
 
@@ -62,18 +68,20 @@ class Meters:
             invocations=self._invocations(),
         )
 
-    def cost_of_looking(self, release_id: str, looks: int) -> Readings:
-        """What the demo's own looks at the release added: measured on a few more of them."""
+    def own_looks(self, cost: Readings, release_id: str, looks: Looks) -> Readings:
+        """What the demo's own looks at the release are of a cost: worked out from a few more of them."""
         api, before = ReleasesApi(self._stack), self.read()
         for _ in range(SAMPLE_LOOKS):
             api.get(release_id)
-        few = self.read().minus(before)
-        return Readings(
-            table=_scaled(few.table, looks / SAMPLE_LOOKS),
-            sends=Counter(),
-            azure_ml=Counter(),
-            invocations=_scaled(few.invocations, looks / SAMPLE_LOOKS),
-        )
+        few = self.read().minus(before).table
+        # Rounded down: what a timer did meanwhile is not multiplied.
+        ended = Counter({kind: count // SAMPLE_LOOKS for kind, count in few.items()})
+        # Only a release that has ended is shown with the holds on all circuits.
+        running = Counter({kind: count for kind, count in ended.items() if not kind.startswith("endpoints ")})
+        invocations = Counter({name: count for name, count in cost.invocations.items() if name in LOOKING})
+        table = _times(running, looks.running) + _times(ended, looks.ended) + _times(MISSING_LOOK, looks.missing)
+        table += _times(GATE_LOOK, invocations["show_gate"])
+        return Readings(table=table, sends=Counter(), azure_ml=Counter(), invocations=invocations)
 
     def _invocations(self) -> Counter[str]:
         counts: Mapping[str, Any] = Http().get(f"{self._stack.app_url}/admin/host/invocations").json()
@@ -92,7 +100,7 @@ def _table_request(line: str) -> str | None:
     if not found or BLOB_CONTAINER_QUERY.search(found["query"] or ""):
         return None
     if found["batch"]:
-        return "transaction"
+        return TRANSACTION
     keys = found["keys"]
     match found["method"]:
         case "GET":
@@ -113,15 +121,18 @@ def _circuit_request(found: re.Match[str]) -> str | None:
     return CIRCUIT_SCAN if " todo eq " in query else None
 
 
-def _scaled(counter: Counter[str], factor: float) -> Counter[str]:
-    return Counter({name: round(count * factor) for name, count in counter.items()})
+def _times(counter: Counter[str], number: int) -> Counter[str]:
+    return Counter({name: count * number for name, count in counter.items()})
 
 
-def report(cost: Readings, release: Release) -> str:
-    """What a release cost as text: in total, and per circuit."""
+def report(everything: Readings, own: Readings, looks: Looks, release: Release) -> str:
+    """What a release cost as text: in total, per circuit, and per circuit transition; the demo's own looks apart."""
     circuits = max(1, len(release["circuits"]))
-    transitions = max(1, sum(1 for line in release["history"] if line["circuit"]))
-    lines = [f"{f'What this release cost ({circuits} circuits)':<58} {'total':>7} {'each':>8}"]
+    cost = everything.minus(own)
+    lines = [
+        "What this release cost: all that the stack did from the upload to the end, timers included.",
+        f"{f'({circuits} circuits)':<58} {'total':>7} {'each':>8}",
+    ]
     for title, counter in (
         ("Table requests", cost.table),
         ("Service Bus sends", cost.sends),
@@ -130,18 +141,38 @@ def report(cost: Readings, release: Release) -> str:
     ):
         lines.append(_line(title, counter.total(), circuits, indent=2))
         lines += [_line(name, count, circuits, indent=4) for name, count in sorted(counter.items())]
-    polls = sum(count for name, count in cost.sends.items() if name.endswith(" schedule"))
-    lines.append(_line("Circuit transitions", transitions, circuits, indent=2))
-    lines.append(_line("Polls (scheduled looks)", polls, circuits, indent=2))
-    asked = sum(cost.table[kind] for kind in (CIRCUIT_LOAD, CIRCUIT_WRITE, CIRCUIT_SCAN))
-    moved = max(1, cost.table[CIRCUIT_WRITE] - polls)
-    each = (asked - REQUESTS_PER_POLL * polls) / moved
-    lines.append(
-        f"  Table requests per circuit transition that is not a fan-out's: {each:.1f} (polls: a read and a write)"
+    pages = own.invocations["show_gate"]
+    apart = (
+        f"  Not in it, the demo's own looks ({looks.total} at the release, {pages} at its approval pages): "
+        f"{own.table.total()} Table requests, {own.invocations.total()} invocations"
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, apart, *_per_transition(cost, release)])
 
 
-def _line(name: str, count: int, circuits: int, *, indent: int) -> str:
+def _per_transition(cost: Readings, release: Release) -> list[str]:
+    """Every Table request in one line, by what it was for."""
+    transitions = max(1, sum(1 for line in release["history"] if line["circuit"]))
+    polls = sum(count for name, count in cost.sends.items() if name.endswith(" schedule"))
+    of_polls = REQUESTS_PER_POLL * polls
+    rows = sum(cost.table[kind] for kind in (CIRCUIT_LOAD, CIRCUIT_WRITE, CIRCUIT_SCAN)) - of_polls
+    locks, slots = (_of_table(cost.table, table) for table in ("endpoints", "slots"))
+    transactions = cost.table[TRANSACTION]
+    rest = cost.table.total() - rows - of_polls - locks - slots - transactions
+    return [
+        f"{f'Table requests by purpose ({transitions} circuit transitions)':<58} {'total':>7} {'each':>8}",
+        _line("circuits' rows: load, write, fan-in scan", rows, transitions, indent=4),
+        _line(f"{polls} polls (scheduled looks): a read and a write each", of_polls, transitions, indent=4),
+        _line("locks and ledger, outside transactions", locks, transitions, indent=4),
+        _line("slots of smoke tests", slots, transitions, indent=4),
+        _line("transactions: fan-out, gates, messages, lock + ledger", transactions, transitions, indent=4),
+        _line("the release as a whole: row, gates, messages, lists", rest, transitions, indent=4),
+    ]
+
+
+def _of_table(counter: Counter[str], table: str) -> int:
+    return sum(count for kind, count in counter.items() if kind.startswith(f"{table} "))
+
+
+def _line(name: str, count: int, among: int, *, indent: int) -> str:
     label = " " * indent + name
-    return f"{label:<58} {count:7d} {count / circuits:8.1f}"
+    return f"{label:<58} {count:7d} {count / among:8.1f}"

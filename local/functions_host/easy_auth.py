@@ -26,15 +26,18 @@ ROLE_CLAIM = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
 LOGIN, BACK, BACK_AFTER_LOGOUT = "/.auth/login/aad", "post_login_redirect_uri", "post_logout_redirect_uri"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Sign in</title></head>
-<body style="font:18px/1.5 sans-serif;max-width:30rem;margin:2rem auto;padding:0 1rem">
-<h1>Sign in</h1><p>This stands in for Microsoft Entra ID on this machine. Choose who you are.</p>
+<meta name="color-scheme" content="light dark"><title>Sign in</title><style>
+body{{font:16px/1.45 system-ui,"Segoe UI",Roboto,"Liberation Sans",sans-serif;max-width:26rem;margin:0 auto;padding:2rem 1rem}}
+h1{{font-size:1.5rem;margin:0 0 .4rem}} p{{margin:0 0 1rem}}
+button{{display:block;width:100%;margin:0 0 .6rem;padding:.7rem 1rem;font:inherit;text-align:left;color:inherit;
+background:transparent;border:1px solid #7a8794;border-radius:.5rem;cursor:pointer}}
+button:hover,button:focus-visible{{outline:3px solid #2f7fd1;outline-offset:1px}} strong{{display:block}}
+</style></head>
+<body><main><h1>Sign in</h1><p>This stands in for Microsoft Entra ID on this machine. Choose who you are.</p>
 <form method="post" action="{login}"><input type="hidden" name="{back_name}" value="{back}">
-{people}</form></body></html>
+{people}</form></main></body></html>
 """
-BUTTON = (
-    '<p><button name="person" value="{name}" style="font:inherit;padding:.5rem 1rem">{name}</button><br>{roles}</p>'
-)
+BUTTON = '<button name="person" value="{name}"><strong>{name}</strong>{roles}</button>'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +102,7 @@ class EasyAuth:
         return self._sessions.get(request.cookies.get(SESSION_COOKIE, ""))
 
     async def _ask(self, request: web.Request) -> web.Response:
-        people = (
-            BUTTON.format(name=escape(one.name), roles=escape(", ".join(one.roles) or "no role"))
-            for one in self._people.values()
-        )
-        back = escape(inside(request.query.get(BACK, "/")))
-        html = PAGE.format(login=LOGIN, back_name=BACK, back=back, people="\n".join(people))
+        html = sign_in_page(tuple(self._people.values()), request.query.get(BACK, "/"))
         return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def _sign_in(self, request: web.Request) -> web.Response:
@@ -135,6 +133,12 @@ class EasyAuth:
 
     async def _unknown(self, _request: web.Request) -> web.Response:
         return web.Response(status=404)
+
+
+def sign_in_page(people: tuple[Person, ...], back: str) -> str:
+    """One button per person; afterwards one is led back, inside the app."""
+    buttons = (BUTTON.format(name=escape(one.name), roles=escape(", ".join(one.roles) or "no role")) for one in people)
+    return PAGE.format(login=LOGIN, back_name=BACK, back=escape(inside(back)), people="\n".join(buttons))
 
 
 def inside(address: str) -> str:

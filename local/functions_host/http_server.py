@@ -40,7 +40,8 @@ class HttpFrontend:
         app.router.add_route("*", "/runtime/webhooks/blobs", blob_webhook)
         if self._easy_auth:
             self._easy_auth.add_routes(app.router)
-        app.router.add_route("*", "/{path:.*}", self._call)
+        # A decoded path may hold line breaks: `.` would leave those to the server's own 404.
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._call)
         return app
 
     async def _call(self, request: web.Request) -> web.StreamResponse:

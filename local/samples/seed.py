@@ -38,7 +38,12 @@ ODDITIES: Mapping[Trait, Callable[[Any], Any]] = {
 
 def main() -> int:
     """Carry out the plan on standard input and say in one line what was done."""
-    plan = json.load(sys.stdin)
+    print(carry_out(json.load(sys.stdin)))
+    return 0
+
+
+def carry_out(plan: Mapping[str, Any]) -> str:
+    """Register the plan's models and upload its test data, as far as they are not there; what was done, in one line."""
     circuits = [_circuit(entry) for entry in plan["circuits"]]
     begun = time.monotonic()
     credential = DefaultAzureCredential()
@@ -49,8 +54,7 @@ def main() -> int:
         until=min(circuit.cutoff_date for circuit in circuits),
     )
     seconds = time.monotonic() - begun
-    print(f"{registered} model versions in {DEV.name}, {uploaded} test inputs in {TEST.name}, {seconds:.1f} s")
-    return 0
+    return f"{registered} model versions in {DEV.name}, {uploaded} test inputs in {TEST.name}, {seconds:.1f} s"
 
 
 def register(client: Any, models: Iterable[DevModel]) -> int:

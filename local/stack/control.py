@@ -7,13 +7,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
+import psutil
+
+from local.stack.approvals import Approvals, keep
 from local.stack.description import Stack, read_description
 from local.stack.files import read_json
 from local.stack.places import ROOT, Places
-from local.stack.ports import is_locked, taken, taken_ports_message
+from local.stack.ports import Ports, is_locked, taken, taken_ports_message
+from local.stack.processes import family, group_lives, living
 
 Say = Callable[[str], None]
 
@@ -31,22 +37,45 @@ def running_stack(places: Places) -> Stack | None:
     return read_description(places) if is_locked(places.lock) else None
 
 
-def up(places: Places, say: Say, *, tethered: bool = False) -> Stack:
+def at_running_ports(places: Places) -> Places:
+    """The same stack; if it is up, with the ports that it has, whatever STACK_PORT_BASE says now."""
+    base = (read_json(places.status) or {}).get("base") if is_locked(places.lock) else None
+    return replace(places, ports=Ports(base=base)) if base else places
+
+
+def up(places: Places, say: Say, *, tethered: bool = False, approvals: Approvals | None = None) -> Stack:
     """Start the stack unless it is up, and return when every part is ready.
 
     A tethered stack stops when the calling process ends, however it ends.
 
     Raises:
-        StackError: a port is taken, or a part did not start.
+        StackError: a port is taken, a part did not start, or it is up with other approvals than asked for.
     """
     if stack := running_stack(places):
+        if approvals not in {None, stack.approvals}:
+            raise StackError(f"The stack is up with APPROVALS={stack.approvals}: make down stops it.")
         return stack
     if is_locked(places.lock):
         raise StackError(f"The stack in {places.dir} is just starting or stopping: try again in a moment.")
     if problem := taken_ports_message(places.ports.base):
         raise StackError(problem)
     places.status.unlink(missing_ok=True)
-    return _follow(places, _start_supervisor(places, tethered=tethered), say)
+    keep(places, approvals or Approvals.LINK)
+    supervisor = _start_supervisor(places, tethered=tethered)
+    try:
+        return _follow(places, supervisor, say)
+    except BaseException:
+        # Interrupted while it starts: what nobody waits for must not come up.
+        _end(supervisor)
+        raise
+
+
+def _end(supervisor: subprocess.Popen[bytes]) -> None:
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOPS_WITHIN.total_seconds())
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
 
 
 def _start_supervisor(places: Places, *, tethered: bool) -> subprocess.Popen[bytes]:
@@ -104,25 +133,36 @@ def down(places: Places) -> bool:
     Raises:
         StackError: something is left.
     """
-    status = read_json(places.status) or {}
     was_up = is_locked(places.lock)
     if was_up:
-        _signal(status.get("supervisor"), signal.SIGTERM)
-        if not _until(lambda: not is_locked(places.lock)):
-            _signal(status.get("supervisor"), signal.SIGKILL)
-    _require_nothing_left(places, [part["pid"] for part in status.get("parts", {}).values()], was_up=was_up)
+        # A supervisor that has just taken the lock says in a moment which process it is.
+        _until(lambda: read_json(places.status) is not None or not is_locked(places.lock))
+        _stop(at_running_ports(places), read_json(places.status) or {})
     places.stack_json.unlink(missing_ok=True)
     places.status.unlink(missing_ok=True)
     return was_up
 
 
-def _require_nothing_left(places: Places, groups: list[int | None], *, was_up: bool) -> None:
+def _stop(places: Places, status: Mapping[str, Any]) -> None:
     """A stack that was not up can leave nothing: its ports may belong to another one by now."""
-    if not was_up:
-        return
-    if not _until(lambda: not taken(places.ports.base) and not any(map(_group_lives, groups))):
-        ports, processes = taken(places.ports.base), [group for group in groups if _group_lives(group)]
-        raise StackError(f"Not all of the stack stopped: ports {ports}, process groups {processes} are left.")
+    supervisor = status.get("supervisor")
+    groups = [part["pid"] for part in status.get("parts", {}).values()]
+    processes = family(supervisor)
+    _signal(supervisor, signal.SIGTERM)
+    if not _until(lambda: not is_locked(places.lock)):
+        _signal(supervisor, signal.SIGKILL)
+    if not _until(lambda: not _left(places, processes, groups)):
+        raise StackError(f"Not all of the stack stopped: {_left(places, processes, groups)} left.")
+
+
+def _left(places: Places, processes: Sequence[psutil.Process], groups: Sequence[int | None]) -> str:
+    """The ports and processes that a stack still has; empty: none."""
+    found = {
+        "ports": taken(places.ports.base),
+        "processes": living(processes),
+        "process groups": [group for group in groups if group_lives(group)],
+    }
+    return ", ".join(f"{what} {numbers}" for what, numbers in found.items() if numbers)
 
 
 def _until(condition: Callable[[], bool]) -> bool:
@@ -138,13 +178,3 @@ def _signal(pid: int | None, number: signal.Signals) -> None:
     if pid:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def _group_lives(group: int | None) -> bool:
-    if not group:
-        return False
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

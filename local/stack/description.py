@@ -34,6 +34,8 @@ class Stack:
     teams_inbox_url: str
     logs: str
     azure_ml: AzureMl
+    approvals: str = "link"
+    """`link`, or `entra`: then people and programs sign in (local/stack/approvals.py)."""
 
 
 def write_description(places: Places, stack: Stack) -> None:

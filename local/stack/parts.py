@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from local.azure_ml.settings import Settings as AzureMlSettings
 from local.azure_ml.settings import SettingsBook
 from local.stack import azure_names as names
+from local.stack.approvals import kept
 from local.stack.child import Part
 from local.stack.description import AzureMl, Stack
 from local.stack.health import Probe, answers_at_all
@@ -86,7 +87,7 @@ def _service_bus(places: Places) -> Part:
         name="service-bus",
         command=_ours(
             "local.service_bus",
-            *("--config", str(SERVICE_BUS_CONFIG)),
+            *("--config", str(places.queues if places.queues.exists() else SERVICE_BUS_CONFIG)),
             *("--data", str(places.data("service-bus"))),
             *("--port", str(ports.service_bus)),
             *("--health-port", str(ports.service_bus_health)),
@@ -205,6 +206,7 @@ def describe(places: Places) -> Stack:
         teams_inbox_url=f"http://127.0.0.1:{ports.teams}",
         logs=str(places.logs),
         azure_ml=_azure_ml_access(places),
+        approvals=kept(places),
     )
 
 

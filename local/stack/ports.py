@@ -75,6 +75,22 @@ class Ports:
         return range(self.base, self.base + COUNT)
 
 
+def base_of(text: str) -> int:
+    """STACK_PORT_BASE as a number; empty: the default.
+
+    Raises:
+        ValueError: it is no base for a stack's ports; the message is one line and names the possible ones.
+    """
+    if not text:
+        return DEFAULT_BASE
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) in BASES):
+        raise ValueError(
+            f"STACK_PORT_BASE is {text!r}: give a number from {BASES[0]} to {BASES[-1]}, the first of {COUNT} ports in a "
+            f"row (without it {DEFAULT_BASE})."
+        )
+    return int(text)
+
+
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of the loopback address now."""
     with socket.socket() as probe:
@@ -117,19 +133,26 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check")
-    check.add_argument("--base", type=int, default=DEFAULT_BASE)
+    check.add_argument("--base", default="")
     check.add_argument("--lock", type=Path, required=True)
     commands.add_parser("free-base")
     args = parser.parse_args(argv)
     if args.command == "free-base":
         print(free_base())
         return 0
-    if is_locked(args.lock):
-        return 0
-    problem = taken_ports_message(args.base)
+    problem = _problem(args.base, args.lock)
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
+
+
+def _problem(text: str, lock: Path) -> str | None:
+    """A stack that is up has its ports already."""
+    try:
+        base = base_of(text)
+    except ValueError as error:
+        return str(error)
+    return None if is_locked(lock) else taken_ports_message(base)
 
 
 def taken_ports_message(base: int) -> str | None:

@@ -6,14 +6,15 @@ The app knows nothing of this: what differs from Azure is the values of its ordi
 import json
 from collections.abc import Mapping
 
+from local.stack.approvals import ADA, GRACE, OPERATOR, host_section, kept, mode_values
 from local.stack.description import Stack
 from local.stack.files import read_json, write_json
 from local.stack.keys import StackSecrets
 from local.stack.places import ROOT, Places
 
 SAMPLE = ROOT / "local.settings.sample.json"
-APPROVERS = "ada@example.org,grace@example.org"
-OPERATORS = "ops@example.org"
+APPROVERS = f"{ADA},{GRACE}"
+OPERATORS = OPERATOR
 
 SHORTER_WAITS: Mapping[str, str] = {
     "POLL_SECONDS": "1",
@@ -27,7 +28,8 @@ def write_settings(places: Places, stack: Stack, keys: StackSecrets) -> None:
     sample = json.loads(SAMPLE.read_text(encoding="utf-8"))["Values"] if SAMPLE.exists() else {}
     values = sample | local_values(places, stack, keys) | dict(SHORTER_WAITS) | dict(stack.azure_ml.env)
     values |= read_json(places.overrides) or {}
-    write_json(places.settings, {"IsEncrypted": False, "Values": values}, private=True)
+    host = host_section(kept(places))
+    write_json(places.settings, {"IsEncrypted": False, "Values": values, **host}, private=True)
 
 
 def local_values(places: Places, stack: Stack, keys: StackSecrets) -> dict[str, str]:
@@ -44,8 +46,7 @@ def local_values(places: Places, stack: Stack, keys: StackSecrets) -> dict[str, 
         "SMTP_STARTTLS": "false",
         "TEAMS_WEBHOOK_URL": f"{stack.teams_inbox_url}/webhook",
         "LINK_SIGNING_KEYS": keys.link_signing_key,
-        "APPROVAL_MODE": "link",
-        "ALLOW_LINK_APPROVALS": "true",
+        **mode_values(kept(places)),
         "APPROVERS": APPROVERS,
         "OPERATORS": OPERATORS,
         "AZURE_SUBSCRIPTION_ID": stack.azure_ml.subscription_id,

@@ -94,7 +94,13 @@ class Supervisor:
             child.part.name: {"state": child.state, "pid": child.pid, "restarts": child.restarts}
             for child in self._children
         }
-        status = {"state": self._state, "why": self._why, "supervisor": os.getpid(), "parts": parts}
+        status = {
+            "state": self._state,
+            "why": self._why,
+            "base": self._places.ports.base,
+            "supervisor": os.getpid(),
+            "parts": parts,
+        }
         write_json(self._places.status, status)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice, takewhile
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient, ContentSettings
@@ -52,6 +53,24 @@ class BlobEvidenceStore:
                 return self._evidence.download_blob(path).readall()
             except ResourceNotFoundError:
                 return None
+
+    def remove(self, prefix: str, *, before: str = "", limit: int) -> int:
+        with _translated(f"removing {prefix}"):
+            try:
+                found = self._evidence.list_blob_names(name_starts_with=prefix, results_per_page=min(limit, 1_000))
+                old = takewhile(lambda name: not before or name < before, found)
+                names = list(islice(old, limit))
+            except ResourceNotFoundError:
+                return 0
+            for name in names:
+                self._remove_one(name)
+            return len(names)
+
+    def _remove_one(self, name: str) -> None:
+        try:
+            self._evidence.delete_blob(name)
+        except ResourceNotFoundError:
+            return
 
     def artifact(self, path: str) -> bytes | None:
         with _translated(f"reading {path}"):

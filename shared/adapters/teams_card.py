@@ -1,13 +1,15 @@
 """Adapter: a letter as an Adaptive Card 1.4 in the envelope that a Workflows webhook takes."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from shared.application.evidence import attention
+from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
 from shared.application.summary import next_action, outcome
-from shared.domain.model import UNSUCCESSFUL, CircuitPhase, CircuitRun, Moment
-from shared.domain.naming import timestamp
+from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Gate, Moment, ProcessKind
 
 MOST_BYTES = 24 * 1024
 """Teams refuses messages above about 28 KB."""
@@ -17,16 +19,19 @@ MOST_TEXT = 300
 type Json = dict[str, object]
 
 TITLES = {
-    Moment.GATE_OPENED: "Approval wanted: release {id}",
-    Moment.GATE_REMINDER: "Reminder, approval wanted: release {id}",
-    Moment.GATE_EXPIRED: "Gate expired: release {id}",
+    Moment.GATE_OPENED: "{gate} wanted: release {id}",
+    Moment.GATE_REMINDER: "Reminder, {gate} wanted: release {id}",
+    Moment.GATE_EXPIRED: "{gate} expired: release {id}",
     Moment.RELEASE_SUCCEEDED: "✅ Release {id} is live in Production",
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
     Moment.ROLLBACK_ENDED: "Rollback {phase}: {id}",
+    Moment.CHECK_FAILED: "❌ Smoke test failed after a rollback: {id}",
     Moment.DRIFT_FOUND: "❌ Changed outside the pipeline: {count} in Production",
     Moment.ARTIFACT_INVALID: "❌ Artifact refused: {path}",
 }
+SPECIAL = re.compile(r"\](?=[(:\[])|<(?=\S)|\{(?=\{)")
+"""Where `[text](address)`, `[text][name]`, `[name]: address`, `<address>` and `{{…}}` begin to mean something."""
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 
 
@@ -48,20 +53,48 @@ def _envelope(letter: Letter, circuits: Sequence[Json]) -> Json:
             _text(_title(letter), size="Large", weight="Bolder"),
             {"type": "FactSet", "facts": list(_facts(letter))},
             *circuits,
-            *([_text("Your personal link is in your mail.", isSubtle=True)] if _asks(letter) else []),
+            *([_text(_way(letter), isSubtle=True)] if _asks(letter) else []),
         ],
-        "actions": [{"type": "Action.OpenUrl", "title": "Open the release", "url": letter.view_url}],
+        "actions": [_action(letter)],
     }
     kind = "application/vnd.microsoft.card.adaptive"
     return {"type": "message", "attachments": [{"contentType": kind, "contentUrl": None, "content": card}]}
 
 
+def _action(letter: Letter) -> Json:
+    gate = _sign_in_url(letter)
+    return {
+        "type": "Action.OpenUrl",
+        "title": "Sign in and decide" if gate else "Open the release",
+        "url": gate or letter.view_url,
+    }
+
+
+def _sign_in_url(letter: Letter) -> str:
+    """The gate's page, where it asks for sign-in; a link that a code belongs to is somebody's own."""
+    return letter.link.url if letter.link and not letter.link.code else ""
+
+
+def _way(letter: Letter) -> str:
+    if _sign_in_url(letter):
+        return "The page asks you to sign in; the role ReleaseApprover decides."
+    return "Your personal link is in your mail."
+
+
 def _title(letter: Letter) -> str:
-    release = letter.release
-    phase = str(release.phase).replace("_", " ")
+    release, gate = letter.release, _gate(letter)
     return TITLES[letter.notice.moment].format(
-        id=release.release_id, phase=phase, path=release.artifact_path, count=release.total
+        id=release.release_id,
+        phase=str(release.phase).replace("_", " "),
+        path=release.artifact_path,
+        count=release.total,
+        gate=GATE_TITLES[gate.gate] if gate else "Approval",
     )
+
+
+def _gate(letter: Letter) -> Gate | None:
+    """The gate a message is about: the newest."""
+    return max(letter.gates, key=lambda gate: gate.opened_at, default=None)
 
 
 def _asks(letter: Letter) -> bool:
@@ -69,17 +102,33 @@ def _asks(letter: Letter) -> bool:
 
 
 def _facts(letter: Letter) -> Iterator[Json]:
-    release = letter.release
-    yield _fact("Build ID", release.build_id)
-    yield _fact("Requested by", release.requested_by or "unknown")
-    yield _fact("Circuits", str(release.total))
+    release, gate = letter.release, _gate(letter)
     if _asks(letter):
-        deadline = max((gate.expires_at for gate in letter.gates), default=None)
-        yield _fact("Answer by", timestamp(deadline) if deadline else "unknown")
+        going = [run for run in letter.runs if run.phase not in NEUTRAL]
+        yield _fact("To look at", f"{sum(1 for run in going if attention(run))} of {len(going)} circuits")
+        yield _fact("Answer by", _moment(gate.expires_at) if gate else "unknown")
+    if release.kind is ProcessKind.RELEASE:
+        yield _fact("Build ID", release.build_id)
+    yield _fact("Requested by", release.requested_by or "unknown")
+    if not _asks(letter):
+        yield _fact("Circuits", str(release.total))
+    if answers := [_answer(gate) for gate in sorted(letter.gates, key=lambda gate: gate.opened_at) if gate.decisions]:
+        yield _fact("Decided", "; ".join(answers))
     if release.reason:
         yield _fact("Reason", release.reason)
-    if release.is_terminal:
+    if release.is_terminal and letter.notice.moment is not Moment.RELEASE_SUCCEEDED:
         yield _fact("Next", next_action(release, letter.runs))
+
+
+def _answer(gate: Gate) -> str:
+    said = {"approve": "approved", "reject": "rejected"}
+    votes = (f"{said.get(vote.decision, vote.decision)} by {vote.by}" for vote in gate.decisions)
+    return f"{GATE_TITLES[gate.gate]} {', '.join(votes)}"
+
+
+def _moment(at: datetime) -> str:
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
 
 
 def _circuits(letter: Letter) -> list[Json]:
@@ -112,6 +161,6 @@ def _text(text: str, **more: object) -> Json:
 
 
 def plain(text: str) -> str:
-    """Cards read Markdown: a link in an artifact's field must not become one in the channel."""
-    one_line = " ".join(text.split()).replace("](", "] (")
+    """Cards read Markdown, and `{{DATE(…)}}`: nothing in an artifact's field becomes a link, a tag or a date."""
+    one_line = SPECIAL.sub(r"\g<0> ", " ".join(text.split()))
     return one_line if len(one_line) <= MOST_TEXT else f"{one_line[: MOST_TEXT - 1]}…"

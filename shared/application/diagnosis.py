@@ -6,14 +6,18 @@ A look that fails becomes a line that says so: a diagnosis never hides the failu
 from collections.abc import Callable, Sequence
 
 from shared.application.ports import Ports
+from shared.application.work import Work
 from shared.domain.choice import Candidate, listed
 from shared.domain.errors import PipelineError
 from shared.domain.events import StepFailed
-from shared.domain.model import CircuitPhase, CircuitRun, Environment
+from shared.domain.model import CircuitPhase, CircuitRun, Environment, Round
 from shared.domain.naming import test_data_path
 from shared.domain.process import DIAGNOSIS
 
 type Lines = tuple[str, ...]
+
+START_ANEW = "next: start a new release for it; a retry takes what was approved, and that is no longer as it was"
+"""The one failure that no retry of the same release can mend."""
 
 
 def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
@@ -22,9 +26,12 @@ def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
     return StepFailed(at=ports.clock.now(), error=error, evidence=evidence)
 
 
-def diagnose(run: CircuitRun, ports: Ports) -> Lines:
+def diagnose(work: Work, ports: Ports) -> Lines:
     """The recipe for wherever the circuit stands: for a step that ran out of time, or was refused without a look."""
+    run = work.run
     match run.phase:
+        case CircuitPhase.RESTORING if run.todo is Round.ROLLBACK:
+            return diagnose_rollback(run, ports, work.release.environment)
         case CircuitPhase.PROMOTING:
             return diagnose_promotion(run, ports)
         case CircuitPhase.DEPLOYING_TEST | CircuitPhase.ACTIVATING_TEST:
@@ -44,11 +51,12 @@ def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:
 
 def diagnose_timeout(run: CircuitRun, ports: Ports, job_name: str) -> Lines:
     """R50: job status, compute state, test data."""
+    then = "; the rollback stands" if run.todo is Round.CHECK else ", then retry the release"
     return (
         _look("job", lambda: _job(ports, job_name)),
         _compute(ports, Environment.TEST),
         _look("test data", lambda: _test_data(run, ports)),
-        f"next: open job {job_name} in the Test workspace and look what it waits for, then retry the release",
+        f"next: open job {job_name} in the Test workspace and look what it waits for{then}",
     )
 
 
@@ -77,6 +85,20 @@ def _registry(run: CircuitRun, ports: Ports) -> Lines:
 def _dev(run: CircuitRun, ports: Ports) -> str:
     models = ports.models.dev_models(run.model_name)
     return f"Dev's {listed([Candidate(version=model.version, tags=model.tags) for model in models])}"
+
+
+def diagnose_rollback(run: CircuitRun, ports: Ports, environment: Environment) -> Lines:
+    """The endpoint and what it was to go back to; compute and Registry have no part in a switch."""
+    return (
+        _look("endpoint", lambda: _endpoint(ports, environment, run.endpoint)),
+        _look("deployment", lambda: _deployment(ports, environment, run)),
+        f"next: look at {run.endpoint} in the {environment} workspace, remove the cause, then ask for the rollback again",
+    )
+
+
+def _deployment(ports: Ports, environment: Environment, run: CircuitRun) -> str:
+    found = ports.models.deployment(environment, run.endpoint, run.previous_deployment)
+    return f"deployment {run.previous_deployment} {f'is {found.state}' if found else 'does not exist'}"
 
 
 def _compute(ports: Ports, environment: Environment) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.application import gate_opening, notices
+from shared.application.checks import Checks
 from shared.application.ports import Change, Ports, Sendable, Update, Versioned
 from shared.application.release_evidence import with_bundle
 from shared.application.settle import settle
@@ -17,11 +18,14 @@ from shared.domain.commands import (
     Command,
     FanOut,
     FreeSlot,
+    NoteLedger,
     OpenGate,
     Prune,
     ReadArtifact,
+    RefreshGate,
     RunStep,
     SendNotice,
+    StartCheck,
     StartQueued,
     Tell,
     VoidGate,
@@ -100,6 +104,15 @@ class Dispatcher:
     ) -> CircuitRun | None:
         """Apply an event to a circuit run; None: it no longer fits, and nothing happened."""
         return self._settle_run(release, stored, lambda run: decide_circuit(run, event, release.row.policy))
+
+    def commit_runs(self, changes: Sequence[tuple[Versioned[CircuitRun], Decision[CircuitRun]]], *more: Change) -> None:
+        """Write decisions about circuits of one release, which stay in their phases, with what belongs to them.
+
+        Raises:
+            ConflictError: a row is no longer as it was read; nothing was written.
+        """
+        updates = [Update(row=decision.row, etag=stored.etag) for stored, decision in changes]
+        self.ports.releases.commit(*more, *updates)
 
     def poll_run(
         self,
@@ -211,11 +224,11 @@ class Dispatcher:
     # ----------------------------------------------------------------------------------------- messages
 
     def send(self, release: Release, commands: Sequence[Command]) -> None:
-        """Carry out the commands that are messages, or that move slots."""
+        """Carry out the commands that are messages, move slots, or begin a check."""
         messages: list[Sendable] = []
         for command in commands:
             match command:
-                case RunStep() | FanOut() | SendNotice() | ReadArtifact() | Prune():
+                case RunStep() | FanOut() | SendNotice() | ReadArtifact() | Prune() | RefreshGate() | NoteLedger():
                     messages.append(command)
                 case Tell(moment=moment):
                     messages.extend(notices.send_command(n) for n in self._notices(release, moment))
@@ -229,6 +242,8 @@ class Dispatcher:
                     self.slots.free(slot, owner, release)
                 case StartQueued():
                     self.slots.start_queued(release)
+                case StartCheck():
+                    Checks(self.ports).start(release)
                 case _:
                     pass
 

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from shared.application.ports import Ports
-from shared.domain.model import ProcessKind, Release, ReleasePhase
+from shared.application.release_list import listed_releases
+from shared.domain.listing import Wanted
+from shared.domain.model import Release, ReleasePhase
 
 R = ReleasePhase
 WORK: Sequence[ReleasePhase] = (R.INSPECTING, R.PROMOTING, R.TESTING, R.STAGING_PRODUCTION, R.ACTIVATING)
@@ -30,11 +32,11 @@ def expected_end(release: Release, now: datetime, ports: Ports) -> datetime | No
     """
     if release.phase not in {*WORK, *GATES}:
         return None
-    recent, _ = ports.releases.recent(limit=MOST_LOOKED_AT)
-    pattern = next((r for r in recent if r.phase is R.SUCCEEDED and r.kind is ProcessKind.RELEASE), None)
+    succeeded, _ = listed_releases(Wanted(phase=R.SUCCEEDED), ports, limit=MOST_LOOKED_AT)
+    pattern = ports.releases.release(succeeded[0].release_id) if succeeded else None
     if pattern is None:
         return None
-    took = phase_durations(pattern)
+    took = phase_durations(pattern.row)
     here = GATES.get(release.phase, release.phase)
     left = sum((took.get(phase, timedelta()) for phase in WORK[WORK.index(here) :]), timedelta())
     so_far = now - release.hist[-1].at if release.phase in WORK and release.hist else timedelta()

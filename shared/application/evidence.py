@@ -12,7 +12,7 @@ from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Rel
 from shared.domain.naming import data_asset_name, timestamp
 
 VERSION = 1
-INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", "hold", "drift")
+INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", "hold", "drift", "newer")
 TESTED = ("promotion", "test_deployment", "smoke", "schema", "expected", "side_by_side")
 FACTS: Mapping[GateName, Sequence[str]] = {
     GateName.REGISTRY: INSPECTED,
@@ -109,6 +109,8 @@ def _marks(run: CircuitRun) -> Iterator[str]:
         yield f"{hold}: it will not be activated unless the hold is lifted before"
     if drift := run.evidence.get("drift"):
         yield f"changed outside this app: {drift}; accept or repair it before, or production will refuse this circuit"
+    if newer := run.evidence.get("newer"):
+        yield f"{newer}: this release will leave the circuit out as superseded"
 
 
 def _validation(model: Document) -> Iterator[str]:

@@ -18,6 +18,7 @@ from shared.domain.process import (
     Decision,
     decide_circuit,
     decide_release,
+    fan_out,
     implied_commands,
 )
 from shared.domain.rows import run_key
@@ -28,7 +29,7 @@ PAGE = 99
 SWITCHES_AT_ONCE = 2
 BETWEEN_SWITCHES = timedelta(seconds=1) / 6
 """Rollbacks' writes: 200 circuits start within 33 seconds, far below what makes the service answer 429."""
-FIRST_ROUNDS = frozenset({Round.INSPECTION, Round.ROLLBACK})
+FIRST_ROUNDS = frozenset({Round.INSPECTION, Round.ROLLBACK, Round.CHECK})
 PAGE_CHARACTERS = 1_500_000
 """Below the 4 MiB of a transaction, in UTF-16 as the service counts strings."""
 
@@ -60,9 +61,13 @@ class FanOutPage:
     def _heal(self, command: FanOut, stored: Versioned[Release] | None, *, redelivered: bool) -> None:
         """A redelivered page that was written may have died before it sent its messages."""
         log.info("fan-out dropped", action="fan_out_dropped", release_id=command.release_id, round=command.round.name)
-        if not redelivered or stored is None or ROUND_OF.get(stored.row.phase) is not command.round:
+        if not redelivered or stored is None or stored.row.phase not in ROUND_OF:
             return
         dispatcher = Dispatcher(self.ports)
+        if ROUND_OF[stored.row.phase] is not command.round:
+            # Its page may have ended the round, and died before the next one was handed out.
+            dispatcher.send(stored.row, (fan_out(stored.row),) if stored.row.fanout_cursor != FANOUT_END else ())
+            return
         dispatcher.send(stored.row, self._unstarted(command, stored.row))
         if stored.row.fanout_cursor == FANOUT_END:
             dispatcher.fan_in(command.release_id, command.round)
@@ -96,6 +101,10 @@ class FanOutPage:
             if decision is not None and decision.row is not stored.row
         ]
         commands: list[Command] = [c for _, decision in decisions if decision is not None for c in decision.commands]
+        if command.round is Round.INSPECTION:
+            # Before the rows themselves: what is there can be found.
+            new = [stored.row.circuit for stored in page if stored.etag == ""]
+            self.ports.releases.list_circuits(release, new)
         last = run_key(page[-1].row.circuit) if more else FANOUT_END
         now = self.ports.clock.now()
         event = FanOutAdvanced(at=now, round=command.round, gen=command.gen, cursor=last)

@@ -6,16 +6,19 @@ from dataclasses import replace
 
 from shared.application.evidence import gate_evidence
 from shared.application.ports import Change, Insert, Ports, Update
+from shared.domain.events import GateOpened, GateVoided
 from shared.domain.model import LONG_AGO, Gate, GateName, GateState, HistoryEntry, Release
+from shared.domain.process import decide_gate
 
 
 def evidence_path(release_id: str, gate: GateName, digest: str) -> str:
     return f"{release_id}/{gate}/{digest}.json"
 
 
-def gate_nonce(release: Release, gate: GateName) -> str:
-    """Fresh per opening (a re-opened gate has a newer gen); it need not be secret, tokens are signed."""
-    return hashlib.sha256(f"{release.release_id}|{gate}|{release.gen}".encode()).hexdigest()[:24]
+def gate_nonce(release: Release, gate: GateName, sending: int = 0) -> str:
+    """Fresh per opening (a re-opened gate has a newer gen) and sending; it need not be secret, tokens are signed."""
+    again = f"|{sending}" if sending else ""
+    return hashlib.sha256(f"{release.release_id}|{gate}|{release.gen}{again}".encode()).hexdigest()[:24]
 
 
 def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
@@ -44,9 +47,9 @@ def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
     stored = None if found is None else found[1]
     if stored is None:
         return Insert(row=row)
+    again = decide_gate(stored.row, GateOpened(at=at, why=row.hist[0].why))
     earlier = (*stored.row.earlier_digests, stored.row.digest)
-    opened = replace(row.hist[0], source=stored.row.state)
-    reopened = replace(row, earlier_digests=earlier, decisions=stored.row.decisions, hist=(*stored.row.hist, opened))
+    reopened = replace(row, earlier_digests=earlier, decisions=stored.row.decisions, hist=again.hist)
     return Update(row=reopened, etag=stored.etag)
 
 
@@ -55,12 +58,5 @@ def void_change(release: Release, gate: GateName, ports: Ports) -> Sequence[Chan
     found = ports.releases.release_and_gate(release.release_id, gate)
     if found is None or found[1] is None or found[1].row.state is not GateState.OPEN:
         return ()
-    row = closed(found[1].row, GateState.VOID, release, why=release.reason)
+    row = decide_gate(found[1].row, GateVoided(at=release.hist[-1].at, why=release.reason))
     return (Update(row=row, etag=found[1].etag),)
-
-
-def closed(gate: Gate, state: GateState, release: Release, *, why: str = "", by: str = "") -> Gate:
-    """The gate's row in its last state."""
-    at = release.hist[-1].at
-    entry = HistoryEntry(at=at, source=gate.state, target=state, why=why, by=by)
-    return replace(gate, state=state, hist=(*gate.hist, entry))

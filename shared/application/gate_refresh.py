@@ -1,107 +1,144 @@
-"""Open gates look at the world again: what changed since the evidence was frozen makes new evidence, with a new digest.
+"""Open gates look at the world again, page by page: what is other than it was makes new evidence, with a new digest.
 
-A decision on the old digest is then answered with what changed; the old blob stays for the comparison.
+A decision on the old digest is then answered with what changed; the old blob stays for the comparison. The gate and
+the circuits of a page change in one transaction: no approval ever meets circuits that know a newer world than it does.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import gate_evidence
 from shared.application.gate_opening import evidence_path
 from shared.application.live import live_evidence, read_live
 from shared.application.locks import marks
 from shared.application.ports import Ports, Update, Versioned
+from shared.application.settle import settle
 from shared.application.side_by_side import side_by_side
-from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.commands import RefreshGate
+from shared.domain.errors import IllegalTransition, PermanentError, TransientError
+from shared.domain.events import EvidenceRefreshed
 from shared.domain.model import (
     NEUTRAL,
     CircuitRun,
     Environment,
     Gate,
     GateName,
+    GateState,
     HistoryEntry,
     Release,
 )
+from shared.domain.process import Decision, decide_circuit
+from shared.domain.rows import run_key
 from shared.telemetry import log
+
+PAGE = 20
+"""Circuits per message: each costs some four requests."""
+
+type Learnt = tuple[Versioned[CircuitRun], Decision[CircuitRun]]
 
 
 @dataclass(frozen=True, slots=True)
 class GateRefresh:
     ports: Ports
 
-    def refresh_if_due(self, release: Release, gate: Versioned[Gate]) -> None:
-        """Refresh an open gate's evidence, if it is old enough; trouble on the way is for the next time."""
-        if self.ports.clock.now() - gate.row.refreshed_at < release.policy.gate_refresh:
+    def begin_if_due(self, release: Release, gate: Versioned[Gate]) -> None:
+        """Have an open gate's circuits looked at again, if the last look is old enough.
+
+        A look whose messages are lost ends there; the next one begins when its time has come.
+
+        Raises:
+            ConflictError: somebody has written the gate meanwhile.
+        """
+        now = self.ports.clock.now()
+        if now - gate.row.refreshed_at < release.policy.gate_refresh:
             return
+        self.ports.releases.commit(Update(row=replace(gate.row, refreshed_at=now), etag=gate.etag))
+        self.ports.bus.send((RefreshGate(release_id=release.release_id, gate=gate.row.gate, n=_look_number(now)),))
+
+    def handle(self, command: RefreshGate) -> None:
+        """Look at a page of circuits, freeze new evidence if anything is other than it was, ask for the next page."""
+        following = settle(self.ports.clock, lambda: self._page(command))
+        if following:
+            again = RefreshGate(release_id=command.release_id, gate=command.gate, n=command.n, cursor=following)
+            self.ports.bus.send((again,))
+
+    def _page(self, command: RefreshGate) -> str:
+        """The cursor of the next page; empty: there is none, or nobody is asked any more."""
+        found = self.ports.releases.release_and_gate(command.release_id, command.gate)
+        if found is None or found[1] is None or not _is_current(command, found[1].row):
+            log.info("look at a gate dropped", action="gate_refresh_dropped", release_id=command.release_id)
+            return ""
+        release, gate = found[0].row, found[1]
+        page = self.ports.releases.runs(command.release_id, after=command.cursor, limit=PAGE)
         try:
-            self.refresh(release, gate)
-        except (TransientError, PermanentError, ConflictError) as error:
+            learnt = [
+                (stored, decide_circuit(stored.row, event, release.policy))
+                for stored in page
+                if stored.row.phase not in NEUTRAL and (event := self._look(release, stored.row, command.gate))
+            ]
+        except IllegalTransition as reason:  # the gate was answered between the two reads
+            log.info("event dropped", action="event_dropped", release_id=command.release_id, why=reason)
+            return ""
+        if learnt:
+            self._freeze(release, gate, learnt)
+        return run_key(page[-1].row.circuit) if len(page) == PAGE else ""
+
+    def _freeze(self, release: Release, gate: Versioned[Gate], learnt: Sequence[Learnt]) -> None:
+        fresh = {stored.row.circuit: decision.row for stored, decision in learnt}
+        known = self.ports.releases.runs(release.release_id)
+        runs = tuple(fresh.get(stored.row.circuit, stored.row) for stored in known)
+        document = gate_evidence(gate.row.gate, release, runs, self.ports.estate)
+        digest = hashlib.sha256(document).hexdigest()
+        path = evidence_path(release.release_id, gate.row.gate, digest)
+        self.ports.evidence.put(path, document)
+        row = _with_evidence(gate.row, digest, path, self.ports.clock.now())
+        Dispatcher(self.ports).commit_runs(learnt, Update(row=row, etag=gate.etag))
+
+    # ------------------------------------------------------------------------------------------- looking
+
+    def _look(self, release: Release, run: CircuitRun, gate: GateName) -> EvidenceRefreshed | None:
+        """None: everything is as it was, or can't be seen now, which is for the next time."""
+        try:
+            return self._changed(run, gate)
+        except (TransientError, PermanentError) as error:
             log.warning(
                 "evidence not refreshed",
                 action="gate_refresh_failed",
                 release_id=release.release_id,
-                gate=gate.row.gate,
+                circuit=run.circuit,
+                gate=gate,
                 error=error,
             )
+            return None
 
-    def refresh(self, release: Release, gate: Versioned[Gate]) -> Gate:
-        """Look at every circuit again, and freeze new evidence if anything is other than it was.
-
-        The gate is written before the runs: after a crash in between, an approval of the old digest is refused, and
-        one of the new digest finds runs that know an older world, which the steps after the gate refuse.
-        """
-        stored_runs = self.ports.releases.runs(release.release_id)
-        runs = tuple(self._look_again(stored.row, gate.row.gate) for stored in stored_runs)
-        document = gate_evidence(gate.row.gate, release, runs, self.ports.estate)
-        digest = hashlib.sha256(document).hexdigest()
-        now = self.ports.clock.now()
-        row = replace(gate.row, refreshed_at=now)
-        if digest != gate.row.digest:
-            path = evidence_path(release.release_id, gate.row.gate, digest)
-            self.ports.evidence.put(path, document)
-            entry = HistoryEntry(
-                at=now,
-                source=gate.row.state,
-                target=gate.row.state,
-                why=f"evidence {digest} replaces {gate.row.digest}",
-            )
-            row = replace(
-                row,
-                digest=digest,
-                evidence_blob=path,
-                earlier_digests=(*gate.row.earlier_digests, gate.row.digest),
-                hist=(*gate.row.hist, entry),
-            )
-        self.ports.releases.commit(Update(row=row, etag=gate.etag))
-        for stored, run in zip(stored_runs, runs, strict=True):
-            if run != stored.row:
-                self.ports.releases.commit(Update(row=run, etag=stored.etag))
-        return row
-
-    def _look_again(self, run: CircuitRun, gate: GateName) -> CircuitRun:
-        if run.phase in NEUTRAL:
-            return run
-        return replace(run, **self._changed(run, gate))  # type: ignore[arg-type]  # names and types of columns
-
-    def _changed(self, run: CircuitRun, gate: GateName) -> Mapping[str, object]:
-        """What is live now; at gate 1 also whether the Dev model is still as it was inspected."""
+    def _changed(self, run: CircuitRun, gate: GateName) -> EvidenceRefreshed | None:
+        """What is live now, what stands in the way; at gate 1 also whether the Dev model is still as inspected."""
         live = read_live(run, self.ports, self.ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
-        changed: dict[str, object] = {}
-        fresh: Mapping[str, object] = {}
+        told: list[str] = []
+        fresh: dict[str, object] = {}
         if live.name != run.live_deployment:
-            models = self.ports.models.dev_models(run.model_name)
-            shown = live_evidence(run, self.ports, live, models)
-            fresh = {"live": shown}
+            told.append(f"{live.name or 'nothing'} is live now, {run.live_deployment or 'nothing'} was")
+            fresh["live"] = live_evidence(run, self.ports, live, self.ports.models.dev_models(run.model_name))
             if gate is GateName.PRODUCTION:
-                fresh = {"live": shown, "side_by_side": side_by_side(run, self.ports, live)}
-            changed = {"live_deployment": live.name, "evidence": {**run.evidence, **fresh}}
-        marked = marks(self.ports, run.circuit, run.evidence)
-        if any(run.evidence.get(name) != words for name, words in marked.items()):
-            changed["evidence"] = {**run.evidence, **fresh, **marked}
-        if gate is GateName.REGISTRY and (warning := self._source_warning(run)) and warning not in run.warnings:
-            changed["warnings"] = (*run.warnings, warning)
-        return changed
+                fresh["side_by_side"] = side_by_side(run, self.ports, live)
+        for name, words in marks(self.ports, run, run.evidence).items():
+            if run.evidence.get(name) != words:
+                told.append(f"{name}: {words or 'no longer'}")
+                fresh[name] = words
+        warning = self._source_warning(run) if gate is GateName.REGISTRY else ""
+        warnings = (warning,) if warning and warning not in run.warnings else ()
+        if not (told or warnings):
+            return None
+        return EvidenceRefreshed(
+            at=self.ports.clock.now(),
+            why="; ".join((*told, *warnings)),
+            live_deployment=live.name,
+            warnings=warnings,
+            evidence=fresh,
+        )
 
     def _source_warning(self, run: CircuitRun) -> str:
         """Promotion will refuse a source that changed; the approver should know before."""
@@ -112,3 +149,25 @@ class GateRefresh:
         if dict(source.tags) != dict(run.source_tags):
             return f"Dev model {run.model_name} version {run.source_version} has other tags now: promotion will fail"
         return ""
+
+
+def _with_evidence(gate: Gate, digest: str, path: str, at: datetime) -> Gate:
+    """The gate with newer evidence; what it showed before stays known."""
+    if digest == gate.digest:
+        return gate
+    entry = HistoryEntry(at=at, source=gate.state, target=gate.state, why=f"evidence {digest} replaces {gate.digest}")
+    return replace(
+        gate,
+        digest=digest,
+        evidence_blob=path,
+        earlier_digests=(*gate.earlier_digests, gate.digest),
+        hist=(*gate.hist, entry),
+    )
+
+
+def _look_number(begun_at: datetime) -> int:
+    return int(begun_at.timestamp())
+
+
+def _is_current(command: RefreshGate, gate: Gate) -> bool:
+    return gate.state is GateState.OPEN and _look_number(gate.refreshed_at) == command.n

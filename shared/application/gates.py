@@ -1,23 +1,23 @@
 """Gates: what an approver sees, and what becomes of an answer. Looking changes nothing, ever."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import changes_between
-from shared.application.gate_opening import closed
 from shared.application.ports import GateClaim, Ports, Update, Versioned
 from shared.application.settle import settle
-from shared.domain.events import GateApproved, GateExpired, GateRejected, ReleaseEvent
-from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, Release
+from shared.domain.events import GateApproved, GateExpired, GateRejected
+from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, HistoryEntry, Release
 from shared.domain.naming import timestamp
-from shared.domain.process import GATE_OF, decide_release
+from shared.domain.process import GATE_OF, decide_gate, decide_release
 from shared.telemetry import log
 
 MOST_WRONG_CODES = 5
-LONGEST_COMMENT = 500
+LONGEST_COMMENT = 300
+"""So that it stands whole in the history, beside person, digest and how."""
 LONGEST_REASON = 300
 APPROVE, REJECT = "approve", "reject"
 
@@ -82,6 +82,8 @@ class Outcome:
     view: GateView
     message: str = ""
     changes: tuple[str, ...] = ()
+    is_repeated: bool = False
+    """The same person has given the same answer before, and it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class Gates:
         if view.standing is Standing.EXPIRED and gate.row.state is GateState.OPEN:
             self.expire(claim.release_id, gate)
             return Outcome(verdict=Verdict.NOT_OPEN, view=view)
-        if refusal := self._not_open(view, gate.row) or self._not_you(answer, release.row, gate.row, by, view):
+        refusal = self._not_open(answer, view, gate.row, by) or self._not_you(answer, release.row, gate.row, by, view)
+        if refusal:
             return refusal
         if needs_code and not answer.code.strip():
             message = "Enter the code: the six digits that stand in your mail."
@@ -147,21 +150,25 @@ class Gates:
             return Outcome(verdict=Verdict.CHANGED, view=view, changes=self._changes(answer.digest, view))
         return self._record(release, gate, answer, by=by, how=how, view=view)
 
-    def _not_open(self, view: GateView, gate: Gate) -> Outcome | None:
+    def _not_open(self, answer: Answer, view: GateView, gate: Gate, by: str) -> Outcome | None:
         match view.standing:
             case Standing.OPEN:
                 return None
             case Standing.LINK_VOID:
                 return Outcome(verdict=Verdict.LINK_VOID, view=view)
             case _:
-                return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=_said_already(gate))
+                is_repeated = view.standing is Standing.DECIDED and _has_said(gate.decisions, by, answer.decision)
+                message = _said_already(gate)
+                return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=message, is_repeated=is_repeated)
 
     def _not_you(self, answer: Answer, release: Release, gate: Gate, by: str, view: GateView) -> Outcome | None:
         if _is_requester(by, release):
             message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
             return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
-        if any(_same_person(vote.by, by) and _counts(vote, gate) for vote in gate.decisions):
-            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message="You have already approved this gate.")
+        if mine := next((vote for vote in gate.counting if _same_person(vote.by, by)), None):
+            message = f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
+            is_repeated = answer.decision == mine.decision
+            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message=message, is_repeated=is_repeated)
         if answer.mistrust:
             return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
         return None
@@ -228,6 +235,9 @@ class Gates:
         view: GateView,
     ) -> Outcome:
         now = self.ports.clock.now()
+        if now >= gate.row.expires_at:  # it came in time, and time went on while it was looked at
+            self.expire(release.row.release_id, gate)
+            return Outcome(verdict=Verdict.NOT_OPEN, view=replace(view, standing=Standing.EXPIRED))
         vote = GateDecision(
             at=now,
             decision=answer.decision,
@@ -241,18 +251,19 @@ class Gates:
         why = f"{answer.decision} by {by} ({how}) on evidence {answer.digest}"
         if answer.comment.strip():
             why = f"{why}: {answer.comment.strip()}"
-        votes = sum(1 for v in row.decisions if v.decision == APPROVE and _counts(v, row))
+        votes = sum(1 for v in row.counting if v.decision == APPROVE)
         if answer.decision == APPROVE and votes < release.row.policy.min_approvers:
+            entry = HistoryEntry(at=now, source=row.state, target=row.state, why=why, by=by)
+            row = replace(row, hist=(*row.hist, entry))
             self.ports.releases.commit(Update(row=row, etag=gate.etag))
             message = f"{votes} of {release.row.policy.min_approvers} approvals"
             return Outcome(verdict=Verdict.COUNTED, view=replace(view, gate=row), message=message)
-        event: ReleaseEvent = GateRejected(at=now, by=by, why=why, gate=row.gate)
-        state, verdict = GateState.REJECTED, Verdict.REJECTED
+        event: GateApproved | GateRejected = GateRejected(at=now, by=by, why=why, gate=row.gate)
+        verdict = Verdict.REJECTED
         if answer.decision == APPROVE:
             event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=_left_out(row))
-            state, verdict = GateState.APPROVED, Verdict.APPROVED
-        decision = decide_release(release.row, event)
-        ended = closed(row, state, decision.row, why=why, by=by)
+            verdict = Verdict.APPROVED
+        decision, ended = decide_release(release.row, event), decide_gate(row, event)
         Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
         return Outcome(verdict=verdict, view=replace(view, standing=Standing.DECIDED, release=decision.row, gate=ended))
 
@@ -263,8 +274,8 @@ class Gates:
             return
         hours = release.row.policy.gate_limit.total_seconds() / 3600
         why = f"{gate.row.gate} was not answered within {hours:g} h; an operator can re-open it by retrying the release"
-        decision = decide_release(release.row, GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate))
-        ended = closed(gate.row, GateState.EXPIRED, decision.row, why=why)
+        event = GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate)
+        decision, ended = decide_release(release.row, event), decide_gate(gate.row, event)
         Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
 
 
@@ -276,6 +287,10 @@ def _same_person(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
+def _has_said(votes: Sequence[GateDecision], by: str, decision: str) -> bool:
+    return any(_same_person(vote.by, by) and vote.decision == decision for vote in votes)
+
+
 def _said_already(gate: Gate) -> str:
     """Who has decided and when; empty: nobody has."""
     if gate.state not in {GateState.APPROVED, GateState.REJECTED} or not gate.decisions:
@@ -284,12 +299,7 @@ def _said_already(gate: Gate) -> str:
     return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
 
 
-def _counts(vote: GateDecision, gate: Gate) -> bool:
-    """Cast in this opening and on the evidence as it is now: who saw other evidence is asked again."""
-    return vote.at >= gate.opened_at and vote.digest == gate.digest
-
-
 def _left_out(gate: Gate) -> Mapping[str, str]:
     """What the approvals that count leave out, all together."""
-    votes = (vote for vote in gate.decisions if vote.decision == APPROVE and _counts(vote, gate))
+    votes = (vote for vote in gate.counting if vote.decision == APPROVE)
     return {name: why for vote in votes for name, why in vote.exclude.items()}

@@ -99,6 +99,10 @@ class Intake:
                 log.warning("interrupted start given up", action="start_given_up", release_id=release_id)
                 self.ports.releases.forget(release_id)
             return
+        if active is not None and active.gen > 1:
+            # A retry that came too late: what it would have resumed has been removed.
+            self.ports.releases.forget(release_id)
+            return
         content = None if active is None else self.ports.evidence.get(active.manifest_blob)
         if active is None or content is None:
             log.error("manifest is gone", action="manifest_gone", release_id=release_id)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from shared.application.ports import Endpoint, Ports, Versioned
 from shared.application.work import Work
 from shared.domain.errors import InvalidManifest
-from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry
-from shared.domain.naming import endpoint_tags, release_seq, timestamp
+from shared.domain.model import CircuitRun, EndpointLock, Environment, LedgerEntry
+from shared.domain.naming import endpoint_tags, is_rollback, release_seq, timestamp
 
 IMPORTED = "imported"
 """R59: the ledger's first row on an endpoint from before us."""
@@ -98,12 +98,27 @@ def drift_told(lock: EndpointLock, endpoint: Endpoint | None) -> str:
     return ""
 
 
-def marks(ports: Ports, circuit: Circuit, known: Mapping[str, object]) -> dict[str, object]:
-    """Evidence of a hold and of drift on the circuit's production endpoint; empty text takes back what was `known`."""
-    stored = ports.endpoints.lock(Environment.PRODUCTION, circuit)
+def newer_told(lock: EndpointLock, run: CircuitRun) -> str:
+    """The newer release that has or had the endpoint, so that this one will leave the circuit alone; empty: none."""
+    if lock.owner == run.release_id or lock.owner_seq <= release_seq(run.release_id):
+        return ""
+    owner = lock.owner if is_rollback(lock.owner) else f"release {lock.owner}"
+    return f"{owner} is newer and holds the production endpoint ({lock.want or 'nothing'} shall be live on it)"
+
+
+def marks(ports: Ports, run: CircuitRun, known: Mapping[str, object]) -> dict[str, object]:
+    """Evidence of a hold, of drift and of a newer release on the circuit's production endpoint.
+
+    Empty text takes back what was `known`.
+    """
+    stored = ports.endpoints.lock(Environment.PRODUCTION, run.circuit)
     lock = stored.row if stored else None
     held = lock is not None and lock.is_held(ports.clock.now())
-    found = {"hold": hold_told(lock) if lock and held else "", "drift": lock.drift if lock else ""}
+    found = {
+        "hold": hold_told(lock) if lock and held else "",
+        "drift": lock.drift if lock else "",
+        "newer": newer_told(lock, run) if lock else "",
+    }
     return {name: words for name, words in found.items() if words or name in known}
 
 

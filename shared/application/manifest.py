@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictBool, ValidationError
 
-from shared.application.ports import ARTIFACT_NAME, MOST_ARTIFACT_BYTES
+from shared.application.ports import MOST_ARTIFACT_BYTES
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import Circuit
 from shared.domain.naming import CIRCUIT_PART, model_name, release_seq
 from shared.domain.plan import Manifest, RequestedCircuit
 
-__all__ = ["Manifest", "parse_manifest"]
+__all__ = ["REMEDY", "Manifest", "parse_manifest"]
 
 MOST_CIRCUITS = 5_000
 MOST_PROBLEMS = 20
@@ -118,15 +118,9 @@ def parse_manifest(content: bytes, *, path: str = "", metadata: Mapping[str, str
     """Understand an artifact that lay at `path` (empty: it came with a request).
 
     Raises:
-        InvalidManifest: with every problem, the circuits they are about, and the path and fields to use.
+        InvalidManifest: with every problem and the circuits they are about; `REMEDY` says how to do it right.
     """
-    try:
-        return _parse(content, path, metadata or {})
-    except InvalidManifest as error:
-        raise InvalidManifest(f"{path or ARTIFACT_NAME} can't be used: {error}. {REMEDY}") from error
-
-
-def _parse(content: bytes, path: str, metadata: Mapping[str, str]) -> Manifest:
+    metadata = metadata or {}
     data = _json(content)
     head, raw = _head_and_entries(data)
     entries = _entries(raw)

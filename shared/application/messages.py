@@ -3,24 +3,28 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice, StepKind
+from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice, StepKind
 from shared.domain.errors import PermanentError
-from shared.domain.model import Circuit, CircuitPhase, Round
+from shared.domain.model import Circuit, CircuitPhase, GateName, Round
 
 VERSION = 1
 LONGEST_ID = 128
 """Documented limit of a Service Bus message id."""
 HASH_CHARACTERS = 40
+LONGEST_QUOTE = 60
 
 FAN_OUT = "fan-out"
 NOTIFY = "notify"
 READ_ARTIFACT = "read-artifact"
 PRUNE = "prune"
+REFRESH_GATE = "refresh-gate"
+NOTE_LEDGER = "note-ledger"
 
 # Phases and rounds that are not listed work in production.
 STAGES: Mapping[CircuitPhase | Round, str] = {
@@ -33,6 +37,7 @@ STAGES: Mapping[CircuitPhase | Round, str] = {
     Round.INSPECTION: "registry",
     Round.PROMOTION: "registry",
     Round.TEST: "test",
+    Round.CHECK: "test",
 }
 
 
@@ -56,6 +61,10 @@ def kind_of(command: Sendable) -> str:
             return READ_ARTIFACT
         case Prune():
             return PRUNE
+        case RefreshGate():
+            return REFRESH_GATE
+        case NoteLedger():
+            return NOTE_LEDGER
         case _:
             assert_never(command)
 
@@ -63,7 +72,8 @@ def kind_of(command: Sendable) -> str:
 def to_json(command: Sendable) -> str:
     """One line of JSON; `delay` is no part of it, it says when the line is sent."""
     fields = {"v": VERSION, "kind": kind_of(command), **_fields(command), "redrive": command.redrive}
-    return json.dumps(fields, separators=(",", ":"))
+    counts = {"postponed": command.postponed, "revived": command.revived}
+    return json.dumps(fields | {name: n for name, n in counts.items() if n}, separators=(",", ":"))
 
 
 def _fields(command: Sendable) -> dict[str, object]:
@@ -92,6 +102,15 @@ def _fields(command: Sendable) -> dict[str, object]:
             return {"path": command.path}
         case Prune():
             return {"release_id": command.release_id, "cursor": command.cursor}
+        case RefreshGate():
+            return {
+                "release_id": command.release_id,
+                "gate": command.gate,
+                "n": command.n,
+                "cursor": command.cursor,
+            }
+        case NoteLedger():
+            return {"release_id": command.release_id, "gen": command.gen, "cursor": command.cursor}
         case _:
             assert_never(command)
 
@@ -110,6 +129,10 @@ def message_id(command: Sendable) -> str:
             parts = (READ_ARTIFACT, command.path)
         case Prune(release_id=release):
             parts = (release, PRUNE, command.cursor)
+        case RefreshGate(release_id=release):
+            parts = (release, REFRESH_GATE, command.gate, command.n, command.cursor)
+        case NoteLedger(release_id=release, gen=gen):
+            parts = (release, gen, NOTE_LEDGER, command.cursor)
         case _:
             assert_never(command)
     return _short("|".join(map(str, (*parts, f"r{command.redrive}"))))
@@ -126,7 +149,10 @@ def _short(text: str) -> str:
 
 Count = Annotated[StrictInt, Field(ge=0)]
 Generation = Annotated[StrictInt, Field(ge=1)]
-Text = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
+Path = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
+Key = Annotated[StrictStr, Field(min_length=1, max_length=512)]
+"""What a table takes for one: 1 KiB of UTF-16."""
+Cursor = Annotated[StrictStr, Field(max_length=512)]
 
 
 class _Message(BaseModel):
@@ -135,14 +161,16 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     redrive: Count = 0
+    postponed: Count = 0
+    revived: Count = 0
 
 
 class _StepMessage(_Message):
-    release_id: Text
+    release_id: Key
     gen: Generation
     kind: StepKind
-    plant_id: Text
-    circuit_id: Text
+    plant_id: Key
+    circuit_id: Key
     phase: CircuitPhase
     n: Count
 
@@ -154,15 +182,14 @@ class _StepMessage(_Message):
             kind=self.kind,
             phase=self.phase,
             n=self.n,
-            redrive=self.redrive,
         )
 
 
 class _FanOutMessage(_Message):
-    release_id: Text
+    release_id: Key
     gen: Generation
     round: Annotated[StrictInt, Field(ge=Round.INSPECTION, le=max(Round))]
-    cursor: StrictStr
+    cursor: Cursor
 
     def command(self) -> FanOut:
         return FanOut(
@@ -170,40 +197,64 @@ class _FanOutMessage(_Message):
             gen=self.gen,
             round=Round(self.round),
             cursor=self.cursor,
-            redrive=self.redrive,
         )
 
 
 class _NoticeMessage(_Message):
-    release_id: Text
-    row_key: Text
+    release_id: Key
+    row_key: Key
     n: Count
 
     def command(self) -> SendNotice:
-        return SendNotice(release_id=self.release_id, row_key=self.row_key, n=self.n, redrive=self.redrive)
+        return SendNotice(release_id=self.release_id, row_key=self.row_key, n=self.n)
 
 
 class _ArtifactMessage(_Message):
-    path: Text
+    path: Path
 
     def command(self) -> ReadArtifact:
-        return ReadArtifact(path=self.path, redrive=self.redrive)
+        return ReadArtifact(path=self.path)
 
 
 class _PruneMessage(_Message):
-    release_id: Text
-    cursor: StrictStr
+    release_id: Key
+    cursor: Cursor
 
     def command(self) -> Prune:
-        return Prune(release_id=self.release_id, cursor=self.cursor, redrive=self.redrive)
+        return Prune(release_id=self.release_id, cursor=self.cursor)
 
 
-_KINDS: Mapping[str, type[_StepMessage | _FanOutMessage | _NoticeMessage | _ArtifactMessage | _PruneMessage]] = {
+class _RefreshMessage(_Message):
+    release_id: Key
+    gate: GateName
+    n: Count
+    cursor: Cursor
+
+    def command(self) -> RefreshGate:
+        return RefreshGate(release_id=self.release_id, gate=self.gate, n=self.n, cursor=self.cursor)
+
+
+class _NoteMessage(_Message):
+    release_id: Key
+    gen: Generation
+    cursor: Cursor
+
+    def command(self) -> NoteLedger:
+        return NoteLedger(release_id=self.release_id, gen=self.gen, cursor=self.cursor)
+
+
+type _AnyMessage = (
+    _StepMessage | _FanOutMessage | _NoticeMessage | _ArtifactMessage | _PruneMessage | _RefreshMessage | _NoteMessage
+)
+
+_KINDS: Mapping[str, type[_AnyMessage]] = {
     **dict.fromkeys(StepKind, _StepMessage),
     FAN_OUT: _FanOutMessage,
     NOTIFY: _NoticeMessage,
     READ_ARTIFACT: _ArtifactMessage,
     PRUNE: _PruneMessage,
+    REFRESH_GATE: _RefreshMessage,
+    NOTE_LEDGER: _NoteMessage,
 }
 
 
@@ -214,16 +265,17 @@ def parse_message(body: str | bytes) -> Sendable:
         PermanentError: it is none, or of a version this app does not speak; says which field is wrong.
     """
     fields = _object(body)
-    if fields.get("v") != VERSION:
-        raise PermanentError(f"message: v is {fields.get('v')!r}, this app speaks version {VERSION}")
+    if fields.get("v") != VERSION or fields["v"] is True:
+        raise PermanentError(f"message: v is {_quoted(fields.get('v'))}, this app speaks version {VERSION}")
     kind = fields.get("kind")
     model = _KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        raise PermanentError(f"message: kind is {kind!r}, known are {', '.join(_KINDS)}")
+        raise PermanentError(f"message: kind is {_quoted(kind)}, known are {', '.join(_KINDS)}")
     try:
-        return model.model_validate(fields).command()
+        read = model.model_validate(fields)
     except ValidationError as error:
         raise PermanentError(f"message of kind {kind}: {_said(error)}") from error
+    return replace(read.command(), redrive=read.redrive, postponed=read.postponed, revived=read.revived)
 
 
 def _object(body: str | bytes) -> dict[str, object]:
@@ -234,6 +286,12 @@ def _object(body: str | bytes) -> dict[str, object]:
     if not isinstance(fields, dict):
         raise PermanentError("message: not a JSON object")
     return fields
+
+
+def _quoted(value: object) -> str:
+    """Whoever finds a message wants to know what stood there, not all of 200 KB."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
 def _said(error: ValidationError) -> str:

@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, Update, Versioned
+from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
+from shared.domain.listing import Wanted
 from shared.domain.model import (
     Channel,
     CircuitRun,
@@ -21,11 +23,14 @@ from shared.domain.model import (
     Release,
     ReleasePhase,
 )
+from shared.domain.naming import rollback_of
 from shared.domain.rows import notice_key
 from shared.telemetry import log
 
 GATE_MOMENTS = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
-MOST_ATTEMPTS = 8
+LEAST_ATTEMPTS = 8
+TRIED_FOR = timedelta(hours=1)
+"""A message is given up after both: a mail server may be down for a while, and a sender's budget makes mails queue."""
 REFUSAL_SPACING = timedelta(minutes=15)
 """Between two mails about refused artifacts."""
 MOST_LOOKED_AT = 100
@@ -35,10 +40,15 @@ TEAMS_RECIPIENT = "channel"
 
 
 def notices_for(
-    release: Release, moment: Moment, audience: Audience, at: datetime, *, leave_out: frozenset[str] = frozenset()
+    release: Release, moment: Moment, audience: Audience, at: datetime, *, asks: Gate | None = None
 ) -> tuple[Notice, ...]:
-    """One notice per person and channel; `leave_out` are those who need not be told."""
-    subject = _about(release, moment)
+    """One notice per person and channel.
+
+    `asks` is a gate that has been open for a while: who has decided there is not told again, and every time its mails
+    are sent again they are messages of their own.
+    """
+    leave_out = {vote.by.casefold() for vote in asks.counting} if asks else set()
+    subject = _about(release, moment, asks.sendings if asks else 0)
     due_at = at + release.policy.overdue_after
     to = [(Channel.EMAIL, person) for person in _people(moment, audience) if person not in leave_out]
     if audience.teams and moment is not Moment.ARTIFACT_INVALID:
@@ -57,10 +67,10 @@ def notices_for(
     )
 
 
-def _about(release: Release, moment: Moment) -> str:
+def _about(release: Release, moment: Moment, sending: int) -> str:
     """What tells the same moment of another gate, or of another try, apart: each is a message of its own."""
     if moment in GATE_MOMENTS:
-        return f"{release.phase}-{release.gen}"
+        return _gate_subject(release.phase, release.gen, sending)
     return f"again-{release.gen}" if release.gen > 1 else ""
 
 
@@ -76,6 +86,11 @@ def _people(moment: Moment, audience: Audience) -> Sequence[str]:
 
 def inserts(notices: Sequence[Notice]) -> tuple[Insert, ...]:
     return tuple(Insert(row=notice) for notice in notices)
+
+
+def told(notice: Notice) -> str:
+    """A message to a person in a few words: `email to ann@example.com, gate opened`."""
+    return f"{notice.channel} to {notice.recipient}, {notice.moment.replace('_', ' ')}"
 
 
 def send_command(notice: Notice, *, delay: timedelta = timedelta()) -> SendNotice:
@@ -95,6 +110,7 @@ def deliver_notice(command: SendNotice, ports: Ports) -> None:
     """
     stored = ports.releases.notice(command.release_id, command.row_key)
     if stored is None or stored.row.state is not NoticeState.PENDING or stored.row.attempts != command.n:
+        log.info("notice dropped", action="notice_dropped", release_id=command.release_id, row_key=command.row_key)
         return
     letter = _letter(stored.row, ports)
     if letter is None:
@@ -112,7 +128,7 @@ def deliver_notice(command: SendNotice, ports: Ports) -> None:
 
 def _try_again(stored: Versioned[Notice], error: TransientError, release: Release, ports: Ports) -> None:
     attempts = stored.row.attempts + 1
-    if attempts >= MOST_ATTEMPTS:
+    if attempts >= LEAST_ATTEMPTS and ports.clock.now() - stored.row.created_at >= TRIED_FOR:
         _give_up(stored, str(error), ports)
         return
     wait = max(release.policy.backoff(attempts), min(error.retry_after or timedelta(), LONGEST_WAIT))
@@ -151,8 +167,8 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         )
         if gate is None:
             return None
-        if notice.channel is Channel.EMAIL:
-            link = ports.tokens.link(gate, notice.recipient)
+        if notice.channel is Channel.EMAIL or ports.audience.signs_in:
+            link = _asked_for(ports.tokens.link(gate, notice.recipient), ports)
     marked = _marked(release.row, ports)
     return Letter(
         notice=notice,
@@ -163,7 +179,7 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         marks=marks_told(marked),
         rollback_link=_rollback_link(notice, ports),
         link=link,
-        view_url=ports.tokens.view_url(notice.release_id),
+        view_url=ports.tokens.view_url(rollback_of(notice.release_id)),
         also_refused=_also_refused(notice, ports),
     )
 
@@ -172,7 +188,12 @@ def _rollback_link(notice: Notice, ports: Ports) -> GateLink | None:
     """Who is told of a success by mail can take it back from there; a card never has a personal link."""
     if notice.moment is not Moment.RELEASE_SUCCEEDED or notice.channel is not Channel.EMAIL:
         return None
-    return ports.tokens.rollback_link(notice.release_id, notice.recipient)
+    return _asked_for(ports.tokens.rollback_link(notice.release_id, notice.recipient), ports)
+
+
+def _asked_for(link: GateLink, ports: Ports) -> GateLink:
+    """With its code, if the page will ask for one."""
+    return replace(link, code="") if ports.audience.signs_in else link
 
 
 def _marked(release: Release, ports: Ports) -> Sequence[EndpointLock]:
@@ -181,13 +202,22 @@ def _marked(release: Release, ports: Ports) -> Sequence[EndpointLock]:
 
 
 def _subject(gate: Gate, release: Release) -> str:
-    return f"{release.phase}-{gate.gen}"
+    return _gate_subject(release.phase, gate.gen, gate.sendings)
+
+
+def _gate_subject(phase: ReleasePhase, gen: int, sending: int) -> str:
+    return f"{phase}-{gen}.{sending}" if sending else f"{phase}-{gen}"
 
 
 def _also_refused(notice: Notice, ports: Ports) -> Sequence[Release]:
     """For a mail about a refused artifact: the others since the mail before it, as far as the day's list reaches."""
     if notice.moment is not Moment.ARTIFACT_INVALID:
         return ()
-    found, _ = ports.releases.recent(limit=MOST_LOOKED_AT)
-    refused = [one for one in found if one.phase is ReleasePhase.INVALID and one.release_id != notice.release_id]
-    return [one for one in refused if notice.created_at - REFUSAL_SPACING < one.created_at < notice.created_at]
+    since = notice.created_at - REFUSAL_SPACING
+    wanted = Wanted(phase=ReleasePhase.INVALID, since=since.date())
+    found, _ = listed_releases(wanted, ports, limit=MOST_LOOKED_AT)
+    others = [
+        one for one in found if one.release_id != notice.release_id and since < one.created_at < notice.created_at
+    ]
+    stored = (ports.releases.release(one.release_id) for one in others)
+    return [one.row for one in stored if one is not None]

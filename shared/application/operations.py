@@ -51,7 +51,7 @@ class Operations:
     def _release(self, release_id: str) -> Release:
         stored = self.ports.releases.release(release_id)
         if stored is None:
-            raise RequestRefused(404, "No such release", f"There is no release {release_id!r}.")
+            raise _unknown(release_id)
         return stored.row
 
     def _apply(self, release: Release, event: ReleaseEvent) -> Release:
@@ -59,8 +59,13 @@ class Operations:
             moved = Dispatcher(self.ports).to_release(release.release_id, event)
         except IllegalTransition as reason:
             raise _refused(release, str(reason)) from reason
-        assert moved is not None
+        if moved is None:
+            raise _unknown(release.release_id)
         return moved
+
+
+def _unknown(release_id: str) -> RequestRefused:
+    return RequestRefused(404, "No such release", f"There is no release {release_id!r}.")
 
 
 def _refused(release: Release, why: str) -> RequestRefused:

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.application.live import model_version_of
 from shared.application.manifest import parse_manifest
 from shared.application.ports import Ports
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import Circuit, CircuitPhase, CircuitRun, Environment, ProcessKind, Release
-from shared.domain.naming import model_name
+from shared.domain.naming import endpoint_name, model_name, rollback_of
 from shared.domain.plan import Manifest, plan_release
 
 
@@ -19,6 +21,8 @@ def planned_runs(release: Release, ports: Ports) -> tuple[CircuitRun, ...]:
     Raises:
         InvalidManifest: the copy is gone.
     """
+    if release.kind is ProcessKind.CHECK:
+        return checked_runs(release, ports)
     content = ports.evidence.get(release.manifest_blob)
     if content is None:
         raise InvalidManifest(f"{release.release_id}: its manifest {release.manifest_blob} is gone")
@@ -49,6 +53,8 @@ def planned_release(
 
 ROLLS_BACK = "rolls_back"
 """Evidence of a rollback's circuit: the release whose activation it takes back."""
+TARGET = "target"
+"""Evidence of a rollback's circuit: the deployment to go back to, as it was looked at before anything was changed."""
 
 
 class RollbackTarget(BaseModel):
@@ -101,3 +107,34 @@ class RollbackPlan(BaseModel):
             )
             for target in self.targets
         )
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def checked_runs(check: Release, ports: Ports) -> tuple[CircuitRun, ...]:
+    """The rows of a check: what its rollback restored, which nothing changes any more."""
+    back = (found.row for found in ports.releases.runs(rollback_of(check.release_id)))
+    return tuple(_checked(check, run, ports) for run in back if run.phase is CircuitPhase.RESTORED)
+
+
+def _checked(check: Release, run: CircuitRun, ports: Ports) -> CircuitRun:
+    """`deployment` is what was restored, wherever it is scored."""
+    return CircuitRun(
+        release_id=check.release_id,
+        circuit=run.circuit,
+        phase=CircuitPhase.QUEUED,
+        cutoff_date="",
+        model_name=run.model_name,
+        model_version=model_version_of(restored_model(run)),
+        test_endpoint=endpoint_name(ports.naming.test_endpoint, run.circuit),
+        endpoint=run.endpoint,
+        deployment=run.previous_deployment,
+        evidence={TARGET: run.evidence[TARGET]} if TARGET in run.evidence else {},
+    )
+
+
+def restored_model(run: CircuitRun) -> str:
+    """The id of the model that was seen on the deployment to go back to; empty: it was not looked at."""
+    target = run.evidence.get(TARGET)
+    return str(target.get("model") or "") if isinstance(target, Mapping) else ""

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.application.gate_texts import Estate
-from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice
+from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice
+from shared.domain.listing import Listed, Wanted
 from shared.domain.model import (
     LONG_AGO,
     Channel,
@@ -24,6 +25,7 @@ from shared.domain.model import (
     GateName,
     HistoryEntry,
     LedgerEntry,
+    LedgerNote,
     Notice,
     Release,
     Round,
@@ -92,16 +94,19 @@ class ReleaseStore(Protocol):
     """
 
     def begin(self, release: Release) -> None:
-        """Write the `active` row, then the release, then the index row. Repeatable: an interrupted one is completed.
+        """Write the `active` row, the index row, then the release. Repeatable: an interrupted one is completed.
 
         Raises:
             ConflictError: a release with this id exists with another manifest_sha256.
         """
 
-    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
-        """Take a terminal release off the `active` list, unless a later gen of it was put there meanwhile.
+    def finish(
+        self, release: Release, *, undelivered: tuple[str, ...] = (), given_up_before: datetime = LONG_AGO
+    ) -> None:
+        """Settle a terminal release's index row and take it off the `active` list.
 
-        A later gen that was listed before `given_up_before` belongs to a retry whose process died: it goes as well.
+        Not if a later gen of it was put there meanwhile. A later gen that was listed before `given_up_before`
+        belongs to a retry whose process died: it goes as well.
         """
 
     def forget(self, release_id: str) -> None:
@@ -109,6 +114,8 @@ class ReleaseStore(Protocol):
 
     def reactivate(self, release: Release, at: datetime) -> None:
         """Put a release that is about to be retried back onto the `active` list, before its row is written.
+
+        Its index row no longer speaks for it.
 
         `release` is the row as it shall be: its new gen keeps a late `finish` of the old one from undoing this.
         """
@@ -160,8 +167,41 @@ class ReleaseStore(Protocol):
     def intake(self, release_id: str) -> ActiveRelease | None:
         """What the `active` row says: enough to complete an intake that was interrupted behind it."""
 
-    def recent(self, *, limit: int, cursor: str = "") -> tuple[Sequence[Release], str]:
-        """Releases, newest first, from the index; and the cursor of the next page (empty: no more)."""
+    def list_circuits(self, release: Release, circuits: Sequence[Circuit]) -> None:
+        """Let the index find a release by its circuits and their plants; before their rows are written. Repeatable."""
+
+    def list_releases(self, wanted: Wanted, *, limit: int, cursor: str = "") -> tuple[Sequence[Listed], str]:
+        """A page of the index, newest first, and the cursor of the next one (empty: no more).
+
+        Of releases that have ended those that fit, and every one of those days and circuits that has not ended:
+        what these are is for their own rows to say. A page may hold fewer than `limit`.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+
+    def listed_release(self, release_id: str) -> Listed | None:
+        """The index row of one release, by its `YYYYMMDD.N`; also of one whose rows are gone."""
+
+    def undelivered(self, since: datetime) -> Sequence[Listed]:
+        """Releases that have ended since then with messages to people that were given up."""
+
+    # What is past its time; ConflictError everywhere: it is not as it was read, somebody is at work.
+
+    def ended_before(self, at: datetime, *, rows_gone: bool, limit: int, after: str = "") -> Sequence[Listed]:
+        """Settled releases that ended before, newest first; whose rows are still there, or are not."""
+
+    def remove(self, release: Versioned[Release]) -> None:
+        """Delete a release's own row: from then on there is no such release."""
+
+    def remove_rest(self, release_id: str, *, limit: int) -> int:
+        """Delete rows of a release that is gone, and what finds it by circuit; how many, at most `limit`."""
+
+    def note_rows_gone(self, listed: Listed) -> None:
+        """The index remembers the release for its evidence."""
+
+    def forget_listed(self, listed: Listed) -> None:
+        """Delete the index row of a release whose rows are gone."""
 
 
 class EndpointStore(Protocol):
@@ -186,7 +226,13 @@ class EndpointStore(Protocol):
         """The lock rows that people should know of: held at this time, or drifted."""
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
-        """Every activation, newest first."""
+        """Every activation, newest first, with what is noted beside it."""
+
+    def note(self, note: LedgerNote) -> None:
+        """Write what a ledger row rests on beside it. Once: the first one stays."""
+
+    def remove_ledger(self, environment: Environment, circuit: Circuit, fences: Sequence[int]) -> None:
+        """Delete these ledger rows with their notes. Repeatable."""
 
 
 class SlotStore(Protocol):
@@ -215,6 +261,9 @@ class EvidenceStore(Protocol):
 
     def get(self, path: str) -> bytes | None: ...
 
+    def remove(self, prefix: str, *, before: str = "", limit: int) -> int:
+        """Delete blobs whose path starts so, and lies before `before` if that is given; how many, at most `limit`."""
+
     def artifact(self, path: str) -> bytes | None:
         """A blob of the artifact container; of one that is too big, MOST_ARTIFACT_BYTES + 1 bytes."""
 
@@ -228,7 +277,7 @@ class EvidenceStore(Protocol):
 # ------------------------------------------------------------------------------------------------ messages
 
 
-type Sendable = RunStep | FanOut | SendNotice | ReadArtifact | Prune
+type Sendable = RunStep | FanOut | SendNotice | ReadArtifact | Prune | RefreshGate | NoteLedger
 
 
 class MessageBus(Protocol):
@@ -289,9 +338,15 @@ class RegionUse:
     region: str
     subscription: str
     endpoints: frozenset[str]
-    """Names of the endpoints in Test and Production, where they lie in this region and subscription."""
+    """Names of the batch endpoints in Test and Production, where they lie in this region and subscription."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """What else of ours counts there, by name: online endpoints, and those of Dev; says what each one is, and where."""
     deployments: int | None
-    """None: not counted."""
+    """On all of them; None: not counted."""
+
+    @property
+    def endpoint_count(self) -> int:
+        return len(self.endpoints) + len(self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,6 +517,8 @@ class Audience:
     operators: Sequence[str]
     teams: bool
     """Is a Teams webhook set?"""
+    signs_in: bool = False
+    """Do people sign in to decide? Then their links need no code, and a card may lead to the gate as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -470,6 +527,7 @@ class GateLink:
 
     url: str
     code: str
+    """Empty: the page asks for sign-in instead, so that the link alone is nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -485,7 +543,7 @@ class Letter:
     gates: Sequence[Gate]
     summary: str
     link: GateLink | None
-    """For mails about an open gate: the recipient's own. A Teams card never has one."""
+    """About an open gate: the recipient's own. A Teams card has none, unless people sign in."""
     view_url: str
     """The read-only page of the release."""
     also_refused: Sequence[Release] = ()

@@ -74,6 +74,8 @@ def _took(run: CircuitRun, stage: Round) -> timedelta | None:
     """From the last time it entered the stage until it had passed it."""
     began = passed = None
     for entry in run.hist:
+        if entry.source == entry.target:
+            continue  # something was learnt while people were asked
         place = PLACES.get(CircuitPhase(entry.target)) if entry.target in CircuitPhase else None
         if place == (stage, True):
             passed = entry.at

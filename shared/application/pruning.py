@@ -37,6 +37,7 @@ class Pruning:
         """Prune a page of the release's circuits and ask for the next one. Repeatable."""
         stored = self.ports.releases.release(command.release_id)
         if stored is None or not _has_succeeded(stored.row):
+            log.info("pruning dropped", action="prune_dropped", release_id=command.release_id)
             return
         page = self.ports.releases.runs(command.release_id, after=command.cursor, limit=PAGE)
         for run in page:

@@ -2,16 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
+from shared.application.checks import Checks, check_json
 from shared.application.estimate import expected_end
+from shared.application.notices import told
 from shared.application.ports import Ports
+from shared.application.release_list import listed_releases
 from shared.application.summary import ROLLBACK_GOAL, marks_told, merge_history, release_summary, seconds_taken
-from shared.application.views import ReleasesView, ReleaseView
+from shared.application.views import ReleaseQuery, ReleasesView, ReleaseView
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment, Gate, NoticeState, ProcessKind, Release
+from shared.domain.listing import Listed, Wanted, listed_as
+from shared.domain.model import (
+    Circuit,
+    CircuitRun,
+    EndpointLock,
+    Environment,
+    Gate,
+    NoticeState,
+    ProcessKind,
+    ReleasePhase,
+)
 from shared.domain.naming import timestamp
 
 type Json = Mapping[str, object]
+
+UNDELIVERED_TOLD = timedelta(days=7)
+"""How long health speaks of what could not be delivered about a release that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +41,26 @@ class Queries:
         Raises:
             RequestRefused: 404, there is none.
         """
-        unknown = f"There is no release {release_id!r}. GET /api/releases lists them."
-        view = self._view(release_id, ProcessKind.RELEASE, unknown)
+        view = self._release_view(release_id)
         return replace(view, expected_end=expected_end(view.release, view.now, self.ports))
+
+    def _release_view(self, release_id: str) -> ReleaseView:
+        unknown = f"There is no release {release_id!r}. GET /api/releases lists them."
+        return self._view(release_id, ProcessKind.RELEASE, unknown)
+
+    def artifact(self, release_id: str) -> bytes:
+        """R10: the artifact that started a release, byte for byte as it came. RequestRefused: 404, there is none."""
+        stored = self.ports.releases.release(release_id)
+        is_release = stored is not None and stored.row.kind is ProcessKind.RELEASE
+        content = self.ports.evidence.get(stored.row.manifest_blob) if stored and is_release else None
+        if content is None:
+            raise RequestRefused(404, "No such artifact", f"There is no artifact of a release {release_id!r}.")
+        return content
 
     def rollback_view(self, rollback_id: str) -> ReleaseView:
         """One rollback, for its page. RequestRefused: 404, there is none."""
-        return self._view(rollback_id, ProcessKind.ROLLBACK, f"There is no rollback {rollback_id!r}.")
+        view = self._view(rollback_id, ProcessKind.ROLLBACK, f"There is no rollback {rollback_id!r}.")
+        return replace(view, check=Checks(self.ports).view(view.release))
 
     def drift_view(self, report_id: str) -> ReleaseView:
         """One report of defaults that were changed outside. RequestRefused: 404, there is none."""
@@ -56,14 +86,13 @@ class Queries:
         return self.ports.endpoints.marked(Environment.PRODUCTION, self.ports.clock.now())
 
     def release(self, release_id: str) -> Json:
-        """`GET /api/releases/{id}`. RequestRefused as above."""
-        view = self.release_view(release_id)
+        """`GET /api/releases/{id}`, without an estimate of its end. RequestRefused as above."""
+        view = self._release_view(release_id)
         history = merge_history(view.release, view.runs, view.gates)
         return {
-            **_head(view.release),
+            **_head(listed_as(view.release)),
             "warnings": list(view.release.warnings),
             "commit_sha": view.release.commit_sha,
-            "requested_by": view.release.requested_by,
             "exclusions": dict(view.release.exclusions),
             "circuits": [_circuit(run) for run in view.runs],
             "gates": [_gate(gate) for gate in view.gates],
@@ -79,30 +108,25 @@ class Queries:
             "summary": view.summary,
         }
 
-    def releases_view(self, *, phase: str, circuit: str, limit: int, cursor: str) -> ReleasesView:
+    def releases_view(self, asked: ReleaseQuery, *, limit: int, cursor: str) -> ReleasesView:
         """A page of releases, newest first, filtered; the cursor goes on where the page ended.
 
         Raises:
-            RequestRefused: 400, the cursor or the circuit is not usable.
+            RequestRefused: 400, the cursor or a filter is not usable.
         """
+        wanted = wanted_of(asked)
         try:
-            found, following = self.ports.releases.recent(limit=limit, cursor=cursor)
+            found, following = listed_releases(wanted, self.ports, limit=limit, cursor=cursor)
         except ValueError as error:
             detail = "This cursor is none of ours: give the one that came with the page before, or none."
             raise RequestRefused(400, "Unknown cursor", detail) from error
-        releases = (r for r in found if r.kind is ProcessKind.RELEASE)
-        chosen = tuple(r for r in releases if not phase or r.phase == phase)
-        if circuit:
-            wanted = circuit_of(circuit)
-            chosen = tuple(r for r in chosen if self.ports.releases.release_and_run(r.release_id, wanted))
-        return ReleasesView(
-            releases=chosen, now=self.ports.clock.now(), phase=phase, circuit=circuit, next_cursor=following
-        )
+        return ReleasesView(releases=found, now=self.ports.clock.now(), asked=asked, next_cursor=following)
 
-    def releases(self, *, phase: str = "", circuit: str = "", limit: int = 50, cursor: str = "") -> Json:
+    def releases(self, asked: ReleaseQuery, *, limit: int = 50, cursor: str = "") -> Json:
         """`GET /api/releases`."""
-        view = self.releases_view(phase=phase, circuit=circuit, limit=limit, cursor=cursor)
-        return {"releases": [_head(release) for release in view.releases], "cursor": view.next_cursor}
+        view = self.releases_view(asked, limit=limit, cursor=cursor)
+        told = [{**_head(listed), "rows_removed": listed.rows_gone} for listed in view.releases]
+        return {"releases": told, "cursor": view.next_cursor}
 
     def rollback(self, rollback_id: str) -> Json:
         """`GET /api/rollbacks/{id}`: per circuit from, to, what became of it and in how many seconds (R44).
@@ -131,59 +155,62 @@ class Queries:
             "total": rollback.total,
             "notes": list(rollback.warnings),
             "circuits": [_rolled_back(run) for run in runs],
+            "smoke_test": check_json(Checks(self.ports).view(rollback)),
         }
-
-    def circuit(self, circuit: Circuit) -> Json:
-        """`GET /api/circuits/{plant}/{circuit}`: what has been live since when, in both environments."""
-        return {
-            "plant_id": circuit.plant_id,
-            "circuit_id": circuit.circuit_id,
-            **{str(environment): self._endpoint(environment, circuit) for environment in Environment},
-        }
-
-    def _endpoint(self, environment: Environment, circuit: Circuit) -> Json:
-        stored = self.ports.endpoints.lock(environment, circuit)
-        return {
-            "want": stored.row.want if stored else "",
-            "owner": stored.row.owner if stored else "",
-            "hold": self._hold(stored.row) if stored else None,
-            "drift": _drift(stored.row) if stored else None,
-            "ledger": [
-                {
-                    "deployment": entry.deployment,
-                    "previous": entry.previous,
-                    "release_id": entry.release_id,
-                    "activated_at": timestamp(entry.activated_at),
-                    "by": entry.by,
-                }
-                for entry in self.ports.endpoints.ledger(environment, circuit)
-            ],
-        }
-
-    def _hold(self, lock: EndpointLock) -> Json | None:
-        if lock.hold_until is None or not lock.is_held(self.ports.clock.now()):
-            return None
-        since = timestamp(lock.hold_since) if lock.hold_since else None
-        return {"since": since, "until": timestamp(lock.hold_until), "by": lock.hold_by, "reason": lock.hold_why}
 
     def health(self) -> Mapping[str, Sequence[str]]:
-        """Trouble people should know of; empty: none. Reads state once, so an unreachable store shows too."""
-        undelivered = [
-            f"{release_id}: {stored.row.channel} to {stored.row.recipient} could not be delivered"
-            for release_id in self.ports.releases.active_release_ids()
-            for stored in self.ports.releases.notices(release_id)
+        """Trouble people should know of; empty: none. Reads state once, so an unreachable store shows too.
+
+        What could not be delivered about a release that has ended is told for a week.
+        """
+        releases = self.ports.releases
+        active = [
+            (release_id, told(stored.row))
+            for release_id in releases.active_release_ids()
+            for stored in releases.notices(release_id)
             if stored.row.state is NoticeState.UNDELIVERED
         ]
+        ended = [
+            (one.release_id, what)
+            for one in releases.undelivered(self.ports.clock.now() - UNDELIVERED_TOLD)
+            for what in one.undelivered
+        ]
+        unique = dict.fromkeys((*active, *ended))
+        undelivered = [f"{release_id}: {what} could not be delivered" for release_id, what in unique]
         drift = [f"{lock.circuit}: {lock.drift}" for lock in self._marked() if lock.drift]
         found = {"undelivered": undelivered, "drift": drift}
         return {what: lines for what, lines in found.items() if lines}
 
 
-def _drift(lock: EndpointLock) -> Json | None:
-    if not lock.drift:
+def wanted_of(asked: ReleaseQuery) -> Wanted:
+    """The filters as the index takes them.
+
+    Raises:
+        RequestRefused: 400, one of them means nothing.
+    """
+    if asked.phase and asked.phase not in ReleasePhase:
+        raise RequestRefused(400, "Unknown phase", f"{asked.phase[:50]!r} is none of {', '.join(ReleasePhase)}.")
+    circuit = circuit_of(asked.circuit) if asked.circuit else None
+    if circuit and asked.plant and asked.plant != circuit.plant_id:
+        detail = f"{asked.circuit[:201]!r} is no circuit of {asked.plant[:100]!r}: give one of the two."
+        raise RequestRefused(400, "Plant and circuit", detail)
+    return Wanted(
+        phase=ReleasePhase(asked.phase) if asked.phase else None,
+        plant_id=circuit.plant_id if circuit else asked.plant,
+        circuit_id=circuit.circuit_id if circuit else "",
+        since=_date(asked.since, "since"),
+        until=_date(asked.until, "until"),
+        requested_by=asked.requested_by,
+    )
+
+
+def _date(text: str, name: str) -> date | None:
+    if not text:
         return None
-    since = timestamp(lock.drift_since) if lock.drift_since else None
-    return {"since": since, "what": lock.drift, "repair_by": lock.repair_by}
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise RequestRefused(400, "Not a date", f"{name} must be a date such as 2025-12-10.") from error
 
 
 def circuit_of(text: str) -> Circuit:
@@ -198,7 +225,7 @@ def circuit_of(text: str) -> Circuit:
     return Circuit(plant_id=plant_id, circuit_id=circuit_id)
 
 
-def _head(release: Release) -> Json:
+def _head(release: Listed) -> Json:
     return {
         "release_id": release.release_id,
         "build_id": release.build_id,
@@ -206,6 +233,7 @@ def _head(release: Release) -> Json:
         "reason": release.reason,
         "gen": release.gen,
         "total": release.total,
+        "requested_by": release.requested_by,
         "created_at": timestamp(release.created_at),
         "ended_at": timestamp(release.ended_at) if release.ended_at else None,
         "evidence_sha256": release.evidence_sha256,
@@ -261,6 +289,7 @@ def _gate(gate: Gate) -> Json:
                 "how": vote.how,
                 "comment": vote.comment,
                 "digest": vote.digest,
+                "exclude": dict(vote.exclude),
             }
             for vote in gate.decisions
         ],

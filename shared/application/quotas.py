@@ -17,15 +17,19 @@ class Room:
     setting: str
     region: str
     need: int
-    have: int
+    have: int | None
+    """None: not counted, for `at_most` leaves room enough."""
+    at_most: int
+    """What can be in use, whether it was counted or not."""
     limit: int
 
     @property
     def missing(self) -> int:
-        return max(0, self.have + self.need - self.limit)
+        return max(0, self.have + self.need - self.limit) if self.have is not None else 0
 
     def as_json(self) -> Mapping[str, object]:
-        return {"region": self.region, "need": self.need, "have": self.have, "limit": self.limit}
+        counted: Mapping[str, object] = {"have": self.have} if self.have is not None else {"have_at_most": self.at_most}
+        return {"region": self.region, "need": self.need, **counted, "limit": self.limit}
 
     def __str__(self) -> str:
         return (
@@ -34,12 +38,18 @@ class Room:
         )
 
 
-def region_rooms(work: Work, ports: Ports) -> Mapping[Environment, tuple[Room, Room]]:
-    """Per environment the room for endpoints and for deployments; Test and Production may share one region's."""
+def region_uses(work: Work, ports: Ports) -> Mapping[Environment, RegionUse]:
+    """Per environment what its region holds already."""
     policy, total = work.release.policy, work.release.total
     # Fewer endpoints than this can't hold as many deployments as would be in the way.
     count_from = max(0, policy.deployment_quota - 2 * total) // policy.deployments_per_endpoint
-    uses = {env: ports.models.region_use(env, count_from=count_from) for env in Environment}
+    return {env: ports.models.region_use(env, count_from=count_from) for env in Environment}
+
+
+def region_rooms(
+    work: Work, ports: Ports, uses: Mapping[Environment, RegionUse]
+) -> Mapping[Environment, tuple[Room, Room]]:
+    """Per environment the room for endpoints and for deployments; Test and Production may share one region's."""
     sharing: dict[tuple[str, str], list[Environment]] = defaultdict(list)
     for environment, use in uses.items():
         sharing[use.region, use.subscription].append(environment)
@@ -52,7 +62,7 @@ def region_rooms(work: Work, ports: Ports) -> Mapping[Environment, tuple[Room, R
 def _rooms(work: Work, ports: Ports, use: RegionUse, environments: Sequence[Environment]) -> tuple[Room, Room]:
     policy, most = work.release.policy, work.release.total * len(environments)
     need = most
-    if len(use.endpoints) + most > policy.endpoint_quota:
+    if use.endpoint_count + most > policy.endpoint_quota:
         need = _new_endpoints(work, ports, use, environments)
     return (
         Room(
@@ -60,7 +70,8 @@ def _rooms(work: Work, ports: Ports, use: RegionUse, environments: Sequence[Envi
             setting="ENDPOINT_QUOTA",
             region=use.region,
             need=need,
-            have=len(use.endpoints),
+            have=use.endpoint_count,
+            at_most=use.endpoint_count,
             limit=policy.endpoint_quota,
         ),
         Room(
@@ -68,7 +79,8 @@ def _rooms(work: Work, ports: Ports, use: RegionUse, environments: Sequence[Envi
             setting="DEPLOYMENT_QUOTA",
             region=use.region,
             need=most,
-            have=use.deployments or 0,
+            have=use.deployments,
+            at_most=use.endpoint_count * policy.deployments_per_endpoint,
             limit=policy.deployment_quota,
         ),
     )

@@ -7,26 +7,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.application.dispatcher import Dispatcher
-from shared.application.locks import IMPORTED, activation_by
-from shared.application.plans import ROLLS_BACK, RollbackPlan, RollbackTarget
+from shared.application.plans import ROLLS_BACK, RollbackPlan
 from shared.application.ports import Ports
+from shared.application.rollback_targets import Targets, activated_by, unfinished
 from shared.application.work import Work
 from shared.domain.errors import RequestRefused
 from shared.domain.events import CircuitRolledBack
 from shared.domain.model import (
     UNSUCCESSFUL,
     Circuit,
-    CircuitPhase,
-    CircuitRun,
     EndpointLock,
     Environment,
     HistoryEntry,
-    LedgerEntry,
     ProcessKind,
     Release,
     ReleasePhase,
 )
-from shared.domain.naming import ROLLBACK_PREFIX, deployment_name, endpoint_name, is_rollback
+from shared.domain.naming import ROLLBACK_PREFIX, is_rollback, timestamp
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
@@ -54,6 +51,8 @@ class RollbackRequest:
     seen: Mapping[Circuit, str] = field(default_factory=dict)
     """What the caller believes is live; absent: whatever is."""
     environment: Environment = Environment.PRODUCTION
+    smoke_test: bool = False
+    """What is restored shall be smoke-tested afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +60,6 @@ class RollbackStarted:
     rollback_id: str
     is_new: bool
     notes: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Gathered:
-    targets: list[RollbackTarget] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +86,15 @@ class Rollbacks:
         return self._plan(request, self._locks(request))
 
     def _plan(self, request: RollbackRequest, locks: Locks) -> tuple[RollbackPlan, tuple[str, ...]]:
-        gathered = _Gathered()
-        for circuit, lock in locks.items():
-            self._add(request, circuit, lock, gathered)
-        if gathered.problems and (request.circuits or request.only or not gathered.targets):
-            raise RequestRefused(409, "Nothing to go back to", f"{_listed(gathered.problems)}. Nothing was changed.")
-        left_out = tuple(f"left out: {problem}" for problem in gathered.problems)
-        plan = RollbackPlan(environment=request.environment, targets=tuple(gathered.targets))
-        return plan, (*gathered.notes, *left_out)
+        ways = Targets(ports=self.ports, environment=request.environment, release_id=request.release_id, to=request.to)
+        found = [ways.of(circuit, lock) for circuit, lock in locks.items()]
+        targets = tuple(one.target for one in found if one.target)
+        problems = [one.problem for one in found if one.problem]
+        if problems and (request.circuits or request.only or not targets):
+            raise RequestRefused(409, "Nothing to go back to", f"{_listed(problems)}. Nothing was changed.")
+        notes = (one.note for one in found if one.note)
+        left_out = (f"left out: {problem}" for problem in problems)
+        return RollbackPlan(environment=request.environment, targets=targets), (*notes, *left_out)
 
     # --------------------------------------------------------------------------------- what is asked for
 
@@ -132,93 +125,6 @@ class Rollbacks:
             return found
         return tuple(dict.fromkeys(request.circuits))
 
-    def _add(self, request: RollbackRequest, circuit: Circuit, lock: EndpointLock | None, gathered: _Gathered) -> None:
-        if lock is None or not lock.want:
-            gathered.problems.append(f"{circuit}: nothing of ours is live in {request.environment}")
-            return
-        ledger = self.ports.endpoints.ledger(request.environment, circuit)
-        unfinished = self._unfinished(lock)
-        target = self._target(request, lock, ledger, unfinished, gathered)
-        if not target:
-            return
-        naming = self.ports.naming
-        in_test = request.environment is Environment.TEST
-        template = naming.test_endpoint if in_test else naming.production_endpoint
-        name = endpoint_name(template, circuit)
-        if request.to and self.ports.models.deployment(request.environment, name, request.to) is None:
-            gathered.problems.append(f"{circuit}: {request.to} does not exist on {name}")
-            return
-        gathered.targets.append(
-            RollbackTarget(
-                plant_id=circuit.plant_id,
-                circuit_id=circuit.circuit_id,
-                endpoint=name,
-                live=unfinished.deployment if unfinished else lock.want,
-                to=target,
-                fence=lock.fence,
-                release_id=_takes_back(ledger, lock, target, unfinished),
-            )
-        )
-
-    def _unfinished(self, lock: EndpointLock) -> CircuitRun | None:
-        """The rollback that made the lock want what it wants, if it has not seen that become live."""
-        found = self.ports.releases.release_and_run(lock.owner, lock.circuit) if is_rollback(lock.owner) else None
-        if found is None or found[1].row.phase is CircuitPhase.RESTORED:
-            return None
-        return found[1].row if found[1].row.previous_deployment == lock.want else None
-
-    def _target(
-        self,
-        request: RollbackRequest,
-        lock: EndpointLock,
-        ledger: Sequence[LedgerEntry],
-        unfinished: CircuitRun | None,
-        gathered: _Gathered,
-    ) -> str:
-        """D13; empty: there is none, and the reason is among the problems."""
-        if request.to:
-            is_live = request.to == lock.want and unfinished is None
-            if is_live:
-                gathered.problems.append(f"{lock.circuit}: {request.to} is live already")
-            return "" if is_live else request.to
-        if request.release_id and not _takes_back_release(unfinished, request.release_id):
-            return self._before_release(request.release_id, lock, ledger, gathered)
-        if unfinished:
-            gathered.notes.append(f"{lock.circuit}: {lock.owner} has not brought {lock.want} back, this one goes on")
-            return lock.want
-        first = _first_activation(ledger, lock.want)
-        previous = first.previous if first else ""
-        if not previous:
-            gathered.problems.append(
-                f"{lock.circuit}: {lock.want} is the first deployment that went live here, there is none before it (D6)"
-            )
-        elif is_rollback(lock.owner):
-            gathered.notes.append(
-                f"{lock.circuit}: was rolled back to {lock.want} before, goes one further back to {previous}"
-            )
-        return previous
-
-    def _before_release(
-        self, release_id: str, lock: EndpointLock, ledger: Sequence[LedgerEntry], gathered: _Gathered
-    ) -> str:
-        """What the run froze before it changed anything; in Test, what the ledger says it replaced there."""
-        found = self.ports.releases.release_and_run(release_id, lock.circuit)
-        assert found is not None
-        run = found[1].row
-        switching = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
-        under_way = lock.owner == release_id and not found[0].row.is_terminal and run.phase in switching
-        if lock.want != run.deployment and not under_way:
-            gathered.problems.append(f"{lock.circuit}: {lock.want} is live, not {run.deployment}")
-            return ""
-        replaced = activation_by(ledger, release_id, run.deployment)
-        in_test = lock.environment is Environment.TEST
-        previous = (replaced.previous if replaced else "") if in_test else run.previous_deployment
-        if not previous:
-            gathered.problems.append(
-                f"{lock.circuit}: release {release_id} was its first, there is nothing before it (D6)"
-            )
-        return previous
-
     # -------------------------------------------------------------------------------- the same request
 
     def _existing(self, request: RollbackRequest, locks: Locks) -> RollbackStarted | None:
@@ -230,7 +136,7 @@ class Rollbacks:
         owners = {lock.owner if lock else "" for lock in locks.values()}
         for owner in filter(is_rollback, owners):
             if self._is_same(owner, request):
-                return RollbackStarted(rollback_id=owner, is_new=False)
+                return self._known(owner, request)
         outdated = [
             f"{circuit}: {lock.want or 'nothing'} is live, not {request.seen[circuit]}"
             for circuit, lock in locks.items()
@@ -240,13 +146,18 @@ class Rollbacks:
             return None
         (owner, *others) = owners
         if not others and is_rollback(owner):
-            return RollbackStarted(rollback_id=owner, is_new=False)
+            return self._known(owner, request)
         raise RequestRefused(409, "Outdated", f"{_listed(outdated)}. Look again, then decide.")
+
+    def _known(self, rollback_id: str, request: RollbackRequest) -> RollbackStarted:
+        first = self.ports.releases.release(rollback_id)
+        notes = _what_stands(first.row, request) if first else ()
+        return RollbackStarted(rollback_id=rollback_id, is_new=False, notes=notes)
 
     def _is_live(self, lock: EndpointLock, seen: str) -> bool:
         """Also what a rollback that did not succeed has left live."""
-        unfinished = self._unfinished(lock)
-        left = unfinished.deployment if unfinished and unfinished.phase in UNSUCCESSFUL else lock.want
+        pending = unfinished(lock, self.ports)
+        left = pending.deployment if pending and pending.phase in UNSUCCESSFUL else lock.want
         return seen in {left, lock.want}
 
     def _is_same(self, rollback_id: str, request: RollbackRequest) -> bool:
@@ -279,6 +190,7 @@ class Rollbacks:
             requested_by=request.requested_by,
             reason_asked=request.reason,
             request_digest=_fingerprint(request),
+            smoke_test=request.smoke_test,
             warnings=notes,
             hist=(
                 HistoryEntry(
@@ -290,7 +202,10 @@ class Rollbacks:
         self.ports.releases.begin(rollback)
         self.ports.bus.send((fan_out(rollback),))
         log.info("rollback started", action="rollback_started", release_id=rollback.release_id, circuits=rollback.total)
-        return RollbackStarted(rollback_id=rollback.release_id, is_new=is_new, notes=notes)
+        begun = self.ports.releases.release(rollback_id)
+        is_mine = is_new and (begun is None or begun.row.hist[:1] == rollback.hist)
+        said = () if is_mine or begun is None else _what_stands(begun.row, request)
+        return RollbackStarted(rollback_id=rollback_id, is_new=is_mine, notes=(*notes, *said))
 
     def _free_id(self, digest: str) -> tuple[str, bool]:
         """Of this plan's rollbacks the one under way, or the next.
@@ -308,12 +223,22 @@ class Rollbacks:
 def mark_rolled_back(work: Work, ports: Ports) -> None:
     """The release whose deployment was taken back says so too: its circuit is neutral from now on (D11).
 
-    Repeatable. A run that is not live by now finds the lost lock by itself.
+    Repeatable. A run that is not live by now finds the lost lock by itself. A newer release may have gone live between
+    the request and the switch: then it is that one's deployment that went.
     """
-    in_test = work.release.environment is Environment.TEST
-    release_id = "" if in_test else str(work.run.evidence.get(ROLLS_BACK) or "")
+    if work.release.environment is Environment.TEST:
+        return
+    planned = str(work.run.evidence.get(ROLLS_BACK) or "")
+    _mark(work, ports, planned, work.run.deployment)
+    ledger = ports.endpoints.ledger(Environment.PRODUCTION, work.run.circuit)
+    taken_back = next((row.previous for row in ledger if row.release_id == work.release.release_id), "")
+    if taken_back not in {"", work.run.deployment}:
+        _mark(work, ports, activated_by(ledger, taken_back), taken_back)
+
+
+def _mark(work: Work, ports: Ports, release_id: str, deployment: str) -> None:
     found = ports.releases.release_and_run(release_id, work.run.circuit) if release_id else None
-    if found is None or found[1].row.deployment != work.run.deployment:
+    if found is None or found[1].row.deployment != deployment:
         return
     event = CircuitRolledBack(
         at=ports.clock.now(),
@@ -323,32 +248,28 @@ def mark_rolled_back(work: Work, ports: Ports) -> None:
     Dispatcher(ports).to_run(found[0], found[1], event)
 
 
+def _what_stands(first: Release, request: RollbackRequest) -> tuple[str, ...]:
+    return (*_reason_that_stands(first, request), *_no_smoke_test(first, request))
+
+
+def _reason_that_stands(first: Release, request: RollbackRequest) -> tuple[str, ...]:
+    """What is said to a caller whose own reason is recorded nowhere, because the rollback had been asked for before."""
+    if first.reason_asked == request.reason:
+        return ()
+    whom = first.requested_by or "nobody known"
+    asked = f"{first.release_id} was asked for at {timestamp(first.created_at)} by {whom}"
+    return (f"{asked}; its reason stands, this request's is not recorded: {first.reason_asked}",)
+
+
 def _listed(problems: Sequence[str]) -> str:
     hidden = len(problems) - MOST_PROBLEMS
     return "; ".join(problems[:MOST_PROBLEMS]) + (f"; and {hidden} more" if hidden > 0 else "")
 
 
-def _activated_by(ledger: Sequence[LedgerEntry], deployment: str) -> str:
-    """The release that made it live last; empty: none of ours did."""
-    rows = (row.release_id for row in ledger if row.deployment == deployment)
-    return next((owner for owner in rows if not is_rollback(owner) and owner != IMPORTED), "")
-
-
-def _takes_back(ledger: Sequence[LedgerEntry], lock: EndpointLock, target: str, unfinished: CircuitRun | None) -> str:
-    """The release whose deployment goes; empty: none of ours, or what is wanted already stays."""
-    if unfinished:
-        return str(unfinished.evidence.get(ROLLS_BACK) or "")
-    return "" if target == lock.want else _activated_by(ledger, lock.want)
-
-
-def _takes_back_release(unfinished: CircuitRun | None, release_id: str) -> bool:
-    return unfinished is not None and unfinished.deployment == deployment_name(release_id)
-
-
-def _first_activation(ledger: Sequence[LedgerEntry], deployment: str) -> LedgerEntry | None:
-    """The row that first made a deployment live, never a rollback's (rows come newest first)."""
-    rows = [row for row in ledger if row.deployment == deployment and not is_rollback(row.release_id)]
-    return rows[-1] if rows else None
+def _no_smoke_test(first: Release, request: RollbackRequest) -> tuple[str, ...]:
+    if first.smoke_test or not request.smoke_test:
+        return ()
+    return (f"{first.release_id} was asked for without a smoke test, so none follows it",)
 
 
 def _fingerprint(request: RollbackRequest) -> str:

@@ -1,6 +1,7 @@
-"""Use cases: what a smoke test predicted is kept, and laid beside what the live model predicted in its own smoke test.
+"""Use cases: what a smoke test predicted is kept, and laid beside what the live model predicted from the same input.
 
-Both scored the circuit's test input in Test; comparing what was kept costs no job. A finding for gate 2, never a verdict.
+Both scored the circuit's test input in Test. Of the live model its own smoke test is kept, so comparing costs no job as
+long as the input is the same; else live_again has it scored anew. A finding for gate 2, never a verdict.
 """
 
 import hashlib
@@ -8,13 +9,16 @@ from collections.abc import Mapping
 
 from shared.application.live import Live, model_version_of
 from shared.application.ports import Ports
-from shared.domain.comparison import compare
+from shared.domain.comparison import Comparison, compare
 from shared.domain.model import CircuitRun
 from shared.domain.naming import TEST_INPUT, predictions_path, test_data_path
 from shared.domain.predictions import Table, read_predictions
 from shared.domain.smoke_input import MOST_INPUT_BYTES
 
 type Facts = Mapping[str, object]
+
+AGAIN = "live_again"
+"""The evidence of the live model's job on this run's input."""
 
 
 def keep_predictions(run: CircuitRun, ports: Ports, predictions: bytes | None, size: int) -> Facts:
@@ -34,43 +38,66 @@ def side_by_side(run: CircuitRun, ports: Ports, live: Live) -> Facts:
     """The candidate's predictions beside the live model's; `absent` says why there is nothing to compare."""
     if not live.name:
         return {"absent": "nothing is live in production"}
-    release_id = live.deployment.tags.get("release_id", "") if live.deployment else ""
     told: dict[str, object] = {
         "deployment": live.name,
-        "release_id": release_id,
+        "release_id": _release_of(live),
         "model_version": model_version_of(live.deployment.model_id) if live.deployment else "",
     }
-    stored = ports.releases.release_and_run(release_id, run.circuit) if release_id else None
-    earlier = stored[1].row if stored else None
-    if earlier is None or earlier.deployment != live.name:
+    earlier = run_of(live, run, ports)
+    if earlier is None:
         return told | {"absent": f"{live.name} was not tested by this pipeline: no predictions of it are kept"}
-    before, now = _kept(earlier, ports), _kept(run, ports)
+    again = _again(run, live)
+    kept = again if "predictions" in again else _smoke(earlier)
+    before, now = _table(kept, ports), _table(_smoke(run), ports)
     if before is None or now is None:
         of = live.name if before is None else "this release"
-        return told | {"absent": f"no predictions of {of} are kept"}
-    return {**told, **_compared(run, earlier, now, before)}
+        why = f", and it was not scored again: {again['absent']}" if "absent" in again else ""
+        return told | {"absent": f"no predictions of {of} are kept{why}"}
+    return {**told, **_compared(run, earlier, compare(now, before)), "input_changed": not _same_input(run, kept)}
 
 
-def _compared(run: CircuitRun, earlier: CircuitRun, now: Table, before: Table) -> Facts:
-    found = compare(now, before)
+def run_of(live: Live, run: CircuitRun, ports: Ports) -> CircuitRun | None:
+    """The circuit's run in the release that made the live deployment; None: it is none of ours."""
+    release_id = _release_of(live)
+    stored = ports.releases.release_and_run(release_id, run.circuit) if release_id else None
+    return stored[1].row if stored and stored[1].row.deployment == live.name else None
+
+
+def is_of_this_input(run: CircuitRun, earlier: CircuitRun, ports: Ports) -> bool:
+    """Are predictions of the earlier run kept, and were they made from the input that this run was tested with?"""
+    return _same_input(run, _smoke(earlier)) and _table(_smoke(earlier), ports) is not None
+
+
+def _release_of(live: Live) -> str:
+    return live.deployment.tags.get("release_id", "") if live.deployment else ""
+
+
+def _same_input(run: CircuitRun, kept: Facts) -> bool:
+    return _smoke(run).get("input_sha256") == kept.get("input_sha256")
+
+
+def _compared(run: CircuitRun, earlier: CircuitRun, found: Comparison) -> Facts:
     same_model = bool(run.source_hash) and run.source_hash == earlier.source_hash
-    return {
-        **found.as_json(),
-        "input_changed": _smoke(run).get("input_sha256") != _smoke(earlier).get("input_sha256"),
-        "same_model": same_model,
-        "unchanged": found.is_equal and not same_model,
-    }
+    return {**found.as_json(), "same_model": same_model, "unchanged": found.is_equal and not same_model}
 
 
-def _kept(run: CircuitRun, ports: Ports) -> Table | None:
-    smoke = _smoke(run)
-    path = smoke.get("predictions")
+def _table(kept: Facts, ports: Ports) -> Table | None:
+    path = kept.get("predictions")
     content = ports.evidence.get(path) if isinstance(path, str) else None
     if content is None:
         return None
-    return read_predictions(content, complete=smoke.get("predictions_complete") is True)
+    return read_predictions(content, complete=kept.get("predictions_complete") is True)
 
 
 def _smoke(run: CircuitRun) -> Facts:
-    smoke = run.evidence.get("smoke")
-    return smoke if isinstance(smoke, Mapping) else {}
+    return _mapping(run.evidence.get("smoke"))
+
+
+def _again(run: CircuitRun, live: Live) -> Facts:
+    """What the live model made of this run's input, if it was asked to score it."""
+    again = _mapping(run.evidence.get(AGAIN))
+    return again if again.get("deployment") == live.name else {}
+
+
+def _mapping(value: object) -> Facts:
+    return value if isinstance(value, Mapping) else {}

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.application.activation_report import activation_rows, table_lines
+from shared.application.diagnosis import START_ANEW
 from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
 from shared.domain.model import (
+    NEUTRAL,
     UNSUCCESSFUL,
+    Circuit,
     CircuitPhase,
     CircuitRun,
     EndpointLock,
@@ -23,6 +26,8 @@ from shared.domain.naming import timestamp
 
 RULE = "=" * 48
 MOST_MARKS = 20
+MOST_COMPARED = 100
+MOST_NAMED = 5
 ROLLBACK_GOAL = timedelta(minutes=2)
 """R44: from the request to the verified default."""
 
@@ -43,7 +48,7 @@ def release_summary(
 ) -> str:
     """How a release or a rollback ended, as text; empty while it runs. `marked` are the endpoints held or drifted."""
     match release.kind:
-        case ProcessKind.DRIFT:
+        case ProcessKind.DRIFT | ProcessKind.CHECK:
             return ""
         case ProcessKind.ROLLBACK:
             return rollback_summary(release, runs, marked) if release.is_terminal else ""
@@ -183,7 +188,7 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
         RULE,
         f"Release ID: {release.release_id}",
         f"Build ID: {release.build_id}",
-        *([f"Reason: {release.reason}"] if release.reason else []),
+        *([f"Reason: {told}"] if (told := reason_told(release, runs)) else []),
         *(["", "Failed Circuits:", *(line for run in failed for line in _failed_lines(run))] if failed else []),
         *(
             ["", "Other Circuits:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in others)]
@@ -197,6 +202,13 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
         RULE,
     ]
     return "\n".join(lines)
+
+
+def reason_told(release: Release, runs: Sequence[CircuitRun]) -> str:
+    """Why the release ended, for a text that goes on with the circuits: what they say themselves is not said twice."""
+    failed = [run for run in runs if has_failed(run)]
+    repeated = any(run.error and f"{run.circuit}: {run.error}"[:MOST_COMPARED] in release.reason for run in failed)
+    return f"{len(failed)} of {len(runs)} circuits did not come through" if repeated else release.reason
 
 
 def has_failed(run: CircuitRun) -> bool:
@@ -221,6 +233,11 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
     retry = f"POST /api/releases/{release.release_id}/retry"
     if release.kind is ProcessKind.ROLLBACK:
         return _after_rollback(release)
+    if release.kind is ProcessKind.CHECK:
+        return (
+            "open the job. The rollback stands; if the model is at fault, roll the circuit back to another deployment "
+            "(POST /api/rollbacks with “to”)."
+        )
     if release.kind is ProcessKind.DRIFT:
         return (
             "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
@@ -228,19 +245,36 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
         )
     match release.phase:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
-            return (
-                f"remove the cause, then {retry}; a circuit that can wait may be left out with “exclude” and a reason."
-            )
+            return _after_failure(retry, runs)
         case ReleasePhase.FAILED:
             return f"{retry}: nothing was refused, technology broke."
         case ReleasePhase.EXPIRED:
             return f"{retry} opens the gate again, with fresh evidence and a new deadline."
         case ReleasePhase.INVALID:
             return "correct the artifact and upload it again as releases/{release_id}/{build_id}/changed_circuits.json."
+        case ReleasePhase.SUPERSEDED if held := [run.circuit for run in runs if run.evidence.get("hold")]:
+            return f"{_lift(held)}; then let a new release begin, or wait until the hold ends."
         case ReleasePhase.REJECTED | ReleasePhase.CANCELLED:
             return "nothing, unless the models are still wanted: then let a new build start a new release."
         case _:
             return "nothing."
+
+
+def _lift(held: Sequence[Circuit]) -> str:
+    more = f" ({len(held)} circuits are held)" if len(held) > 1 else ""
+    return f'lift the hold with POST /api/circuits/{min(held)}/hold and {{"action": "lift"}}{more}'
+
+
+def _after_failure(retry: str, runs: Sequence[CircuitRun]) -> str:
+    failed = [run for run in runs if has_failed(run)]
+    lost = [run for run in failed if START_ANEW in diagnosis(run)]
+    if not lost:
+        return f"remove the cause, then {retry}; a circuit that can wait may be left out with “exclude” and a reason."
+    circuits = ", ".join(str(run.circuit) for run in lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
+    anew = f"start a new release for {circuits}: what was approved has changed, and a retry would take it again"
+    if all(run in lost or run.phase in NEUTRAL for run in runs):
+        return f"{anew}."
+    return f"{anew}; for the others {retry} with “exclude” for {circuits} and a reason."
 
 
 def _after_rollback(rollback: Release) -> str:
@@ -261,7 +295,8 @@ def merge_history(release: Release, runs: Sequence[CircuitRun], gates: Sequence[
 
 def _lines(hist: Sequence[HistoryEntry], *, what: str, circuit: str) -> Iterator[HistoryLine]:
     for entry in hist:
-        step = f"{entry.source} → {entry.target}" if entry.source else entry.target
+        moved = entry.source not in {"", entry.target}
+        step = f"{entry.source} → {entry.target}" if moved else entry.target
         yield HistoryLine(
             at=entry.at.astimezone(UTC),
             what=f"{what}: {step}" if what else step,
@@ -280,6 +315,7 @@ ROUND_NAMES = {
     Round.ACTIVATION: "activation in Production",
     Round.REVERSION: "reverting Production",
     Round.ROLLBACK: "rollback",
+    Round.CHECK: "smoke test after the rollback",
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.application import notices
+from shared.application.checks import Checks
 from shared.application.dispatcher import Dispatcher
 from shared.application.gate_refresh import GateRefresh
 from shared.application.gates import Gates
@@ -42,7 +43,7 @@ class Sweeper:
             except PipelineError as error:
                 log.error("release not swept", action="sweep_failed", release_id=release_id, error=error)
         if most_slots:
-            Dispatcher(self.ports).slots.free_expired(most_slots)
+            Dispatcher(self.ports).slots.free_abandoned(most_slots)
 
     def _sweep_release(self, release_id: str) -> int:
         stored = self.ports.releases.release(release_id)
@@ -54,14 +55,20 @@ class Sweeper:
             self._drive(stored, row, now)
         if stored.row.phase in GATE_OF:
             self._look_at_gate(stored, now)
-        if stored.row.is_terminal and not self._has_pending(release_id):
-            self.ports.releases.finish(stored.row, given_up_before=now - RETRY_GIVEN_UP_AFTER)
+        Checks(self.ports).start(stored.row)
+        if stored.row.is_terminal and stored.row.noted_cursor == FANOUT_END:
+            self._finish(stored.row, now)
         return stored.row.policy.smoke_slots
 
-    def _has_pending(self, release_id: str) -> bool:
-        if any(stored.row.state is NoticeState.PENDING for stored in self.ports.releases.notices(release_id)):
-            return True
-        return any(stored.row.todo for stored in self.ports.releases.runs(release_id))
+    def _finish(self, release: Release, now: datetime) -> None:
+        """Off the list, unless a message or a circuit is pending."""
+        told = [stored.row for stored in self.ports.releases.notices(release.release_id)]
+        if any(notice.state is NoticeState.PENDING for notice in told):
+            return
+        if any(stored.row.todo for stored in self.ports.releases.runs(release.release_id)):
+            return
+        undelivered = tuple(notices.told(notice) for notice in told if notice.state is NoticeState.UNDELIVERED)
+        self.ports.releases.finish(release, undelivered=undelivered, given_up_before=now - RETRY_GIVEN_UP_AFTER)
 
     def _drive(
         self, release: Versioned[Release], row: Versioned[Release | CircuitRun | Gate | Notice], now: datetime
@@ -77,11 +84,13 @@ class Sweeper:
                 pass
 
     def _drive_release(self, stored: Versioned[Release], now: datetime) -> None:
-        if stored.row.phase not in ROUND_OF:
+        if stored.row.phase not in ROUND_OF and not stored.row.is_terminal:
             return
         dispatcher = Dispatcher(self.ports)
         row = dispatcher.commit_release(stored, redrive_release(stored.row, now))
-        if row.fanout_cursor == FANOUT_END:
+        if row.is_terminal:
+            _redriven(row.release_id, "note", row.redrive)
+        elif row.fanout_cursor == FANOUT_END:
             dispatcher.fan_in(row.release_id, ROUND_OF[row.phase])
         else:
             _redriven(row.release_id, "fan-out", row.redrive)
@@ -110,14 +119,11 @@ class Sweeper:
         elif not gate.row.reminded and now >= _reminder_at(release.row, gate.row):
             self._remind(release.row, gate, now)
         else:
-            GateRefresh(self.ports).refresh_if_due(release.row, gate)
+            GateRefresh(self.ports).begin_if_due(release.row, gate)
 
     def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
         """One reminder, to those who have not decided."""
-        of_now = (vote for vote in gate.row.decisions if vote.at >= gate.row.opened_at)
-        votes = (vote for vote in of_now if vote.digest == gate.row.digest)
-        answered = frozenset(vote.by.casefold() for vote in votes)
-        rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, leave_out=answered)
+        rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, asks=gate.row)
         self.ports.releases.commit(Update(row=replace(gate.row, reminded=True), etag=gate.etag), *notices.inserts(rows))
         self.ports.bus.send([notices.send_command(row) for row in rows])
 

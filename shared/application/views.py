@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.application.checks import CheckView
 from shared.application.rollback_preview import RollbackPreview
+from shared.domain.listing import Listed
 from shared.domain.model import CircuitRun, Environment, Gate, Notice, Release
 
 
@@ -49,6 +51,8 @@ class ApprovalView:
     exclude: Mapping[str, str] = field(default_factory=dict)
     """What was filled in when the answer was not taken: nobody types twice."""
     view_url: str = ""
+    artifact_url: str = ""
+    """Where the artifact can be read as it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +71,34 @@ class ReleaseView:
     """The reader stopped the page from refreshing itself (`?paused=1`)."""
     view_token: str = ""
     """The token the page was opened with, if any; its own links carry it on."""
+    check: CheckView | None = None
+    """Of a rollback: the smoke test of what it restored; None: none was asked for."""
     expected_end: datetime | None = None
     """By what the last successful release took; None: no telling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseQuery:
+    """The filters of a list of releases, as a person or a program gives them; empty: none."""
+
+    phase: str = ""
+    plant: str = ""
+    circuit: str = ""
+    """`PLANT/CIRCUIT`."""
+    since: str = ""
+    until: str = ""
+    """Dates, both inclusive: `2025-12-10`."""
+    requested_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasesView:
     """The list of releases, newest first."""
 
-    releases: Sequence[Release]
+    releases: Sequence[Listed]
     now: datetime
-    phase: str = ""
-    """The filter in use; empty: none."""
-    circuit: str = ""
+    asked: ReleaseQuery = ReleaseQuery()
+    """The filters in use, as they were given."""
     next_cursor: str = ""
 
 
@@ -99,6 +118,7 @@ class RollbackFormView:
     chosen: Sequence[str] = ()
     """`PLANT/CIRCUIT` of those that are ticked."""
     reason: str = ""
+    smoke_test: bool = False
     problem: str = ""
     """Why the last confirmation was not taken."""
     view_url: str = ""

@@ -2,20 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from shared.application.diagnosis import diagnose
 from shared.application.dispatcher import Dispatcher, is_current
 from shared.application.endpoints import LOOK_AGAIN, Converging, converge
 from shared.application.ports import Ports, Versioned
+from shared.application.postponing import postpone
 from shared.application.rollbacks import mark_rolled_back
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
-from shared.domain.commands import RunStep, StepKind
+from shared.domain.commands import RunStep, StartQueued, StepKind
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, CircuitRestored, StepErrored, StepFailed, StillRunning
-from shared.domain.model import CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
-from shared.domain.process import DIAGNOSIS, ROUND_OF, decide_poll, implied_commands, is_past_deadline
+from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
+from shared.domain.process import (
+    DIAGNOSIS,
+    ROUND_OF,
+    STEP_OF,
+    decide_poll,
+    fan_out,
+    implied_commands,
+    is_past_deadline,
+    way_on,
+)
 from shared.telemetry import log
 
 STEPS: Mapping[StepKind, Step] = {
@@ -27,9 +36,13 @@ STEPS: Mapping[StepKind, Step] = {
     StepKind.RESTORE: restore.restore,
 }
 WRITES_DEFAULTS = frozenset({StepKind.ACTIVATE, StepKind.RESTORE})
+MAY_CHANGE_DEFAULTS = WRITES_DEFAULTS | {StepKind.DEPLOY}
+"""Creating an endpoint is a PUT without a default: one that is late clears the default that came meanwhile."""
+IN_TEST = frozenset({CircuitPhase.DEPLOYING_TEST, CircuitPhase.ACTIVATING_TEST})
+SLOTTED = frozenset({Round.TEST, Round.CHECK})
+"""Rounds with smoke tests: who dies behind a freed slot leaves it to nobody."""
 MOST_PUT_RIGHTS = 30
-"""How often a message about the past looks whether its endpoint is as wanted, about two hours; then drift tells."""
-PAUSE_BEFORE_RAISING = timedelta(seconds=1)
+"""How often a message about the past tries to put right what it may have left, about two hours; then drift tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class Worker:
         try:
             self._handle(command, redelivered=redelivered)
         except TransientError as error:
-            self._postpone(command, error)
+            postpone(command, error, self.ports)
 
     def _handle(self, command: RunStep, *, redelivered: bool) -> None:
         found = self.ports.releases.release_and_run(command.release_id, command.circuit)
@@ -66,7 +79,7 @@ class Worker:
             if isinstance(outcome, CircuitRestored):
                 mark_rolled_back(Work(release=release.row, run=run.row), self.ports)
             written = Dispatcher(self.ports).to_run(release, run, outcome)
-        if written is None and command.kind in WRITES_DEFAULTS:
+        if written is None and command.kind in MAY_CHANGE_DEFAULTS:
             # The row moved on while the step ran: what it wrote may be stale by now.
             self._put_right(command, run.row, release.row)
 
@@ -78,33 +91,51 @@ class Worker:
             return StillRunning(check_in=error.retry_after, transient=str(error))
         except PermanentError as error:
             _told("step failed", "step_failed", work, error)
-            return StepFailed(at=self.ports.clock.now(), error=str(error), evidence=self._diagnosis(work.run))
+            return StepFailed(at=self.ports.clock.now(), error=str(error), evidence=self._diagnosis(work))
 
     def _look_again(
         self, release: Versioned[Release], run: Versioned[CircuitRun], still: StillRunning
     ) -> CircuitRun | None:
         policy, now = release.row.policy, self.ports.clock.now()
         if not still.restart_clock and is_past_deadline(run.row, policy, now):
-            still = replace(still, facts={**still.facts, "evidence": self._diagnosis(run.row)})
+            found = self._diagnosis(Work(release=release.row, run=run.row))
+            still = replace(still, facts={**still.facts, "evidence": found})
         return Dispatcher(self.ports).poll_run(release, run, lambda row: decide_poll(row, still, policy, now))
 
-    def _diagnosis(self, run: CircuitRun) -> Mapping[str, object]:
-        lines = diagnose(run, self.ports)
+    def _diagnosis(self, work: Work) -> Mapping[str, object]:
+        lines = diagnose(work, self.ports)
         return {DIAGNOSIS: list(lines)} if lines else {}
 
     def _stale(
         self, command: RunStep, release: Versioned[Release], run: Versioned[CircuitRun], *, redelivered: bool
     ) -> None:
         """A message about the past: what it may have left half done is put right, and what was lost sent again."""
-        if command.kind in WRITES_DEFAULTS and command.redrive <= MOST_PUT_RIGHTS:
-            self._put_right(command, run.row, release.row)
-        if not redelivered:
-            _dropped(command, f"the circuit is {run.row.phase} (gen {run.row.gen}, look {run.row.poll_n})")
+        if command.postponed > MOST_PUT_RIGHTS:
+            _dropped(command, "it was put off too often to matter any more")
             return
+        came_before = redelivered or command.came_before
+        if came_before:
+            self._send_again(release.row, run.row)
+        else:
+            _dropped(command, f"the circuit is {run.row.phase} (gen {run.row.gen}, look {run.row.poll_n})")
+        suspects = MAY_CHANGE_DEFAULTS if came_before else WRITES_DEFAULTS
+        if command.kind in suspects and not _is_at_it(command, run.row):
+            # Last: an endpoint may be busy for hours, and nothing else shall wait for that.
+            self._put_right(command, run.row, release.row)
+
+    def _send_again(self, release: Release, run: CircuitRun) -> None:
+        """Who wrote these rows may have died before it sent what follows from them: the next look, page, or end."""
         dispatcher = Dispatcher(self.ports)
-        dispatcher.send(release.row, implied_commands(run.row))
-        if run.row.todo is Round.NONE and (round_ := ROUND_OF.get(release.row.phase)) is not None:
-            dispatcher.fan_in(command.release_id, round_)
+        dispatcher.send(release, implied_commands(run))
+        round_ = ROUND_OF.get(release.phase)
+        if round_ in SLOTTED and run.phase is not CircuitPhase.QUEUED:
+            dispatcher.send(release, (StartQueued(),))
+        if round_ is None or run.todo is not Round.NONE:
+            return
+        if release.fanout_cursor == FANOUT_END:
+            dispatcher.fan_in(release.release_id, round_)
+        else:
+            dispatcher.send(release, (fan_out(release),))
 
     def _put_right(self, command: RunStep, run: CircuitRun, release: Release) -> None:
         """Whatever a late worker may still have written, the endpoint's default becomes what is wanted.
@@ -113,7 +144,7 @@ class Worker:
             TransientError: it is not there yet; the message comes again.
         """
         drill = release.kind is ProcessKind.ROLLBACK and release.environment is Environment.TEST
-        in_test = drill or command.phase is CircuitPhase.ACTIVATING_TEST
+        in_test = drill or command.phase in IN_TEST
         environment = Environment.TEST if in_test else Environment.PRODUCTION
         name = run.test_endpoint if in_test else run.endpoint
         try:
@@ -130,36 +161,28 @@ class Worker:
         if isinstance(reached, Converging):
             raise TransientError(reached.why, retry_after=LOOK_AGAIN)
 
-    def _postpone(self, command: RunStep, error: TransientError) -> None:
-        """Our own storage is out of reach: the same message again, later and under a new id."""
-        wait = max(error.retry_after or timedelta(), timedelta(seconds=min(5 * 2 ** min(command.redrive, 6), 300)))
-        log.warning(
-            "state out of reach; message postponed",
-            action="message_postponed",
-            release_id=command.release_id,
-            circuit=command.circuit,
-            error=error,
-        )
-        try:
-            self.ports.bus.send((replace(command, redrive=command.redrive + 1, delay=wait),))
-        except TransientError:
-            self.ports.clock.pause(PAUSE_BEFORE_RAISING)
-            raise error from None
-
     def give_up(self, command: RunStep, reason: str) -> None:
-        """Its message was dead-lettered: the circuit is errored, if the message still spoke of its state."""
+        """Its message was dead-lettered: the circuit is errored, if the message still spoke of its state.
+
+        Raises:
+            TransientError: state is out of reach, or an endpoint is not right yet; the message must come again.
+        """
         found = self.ports.releases.release_and_run(command.release_id, command.circuit)
-        if found is None or not is_current(command, found[1].row):
-            if found is not None and command.kind in WRITES_DEFAULTS and command.redrive <= MOST_PUT_RIGHTS:
-                try:
-                    self._put_right(command, found[1].row, found[0].row)
-                except TransientError as not_yet:
-                    self._postpone(command, not_yet)
-            _dropped(command, "dead-lettered, and its state is over")
+        if found is None:
+            _dropped(command, "dead-lettered, no such circuit run")
+            return
+        if not is_current(command, found[1].row):
+            self._stale(command, *found, redelivered=True)
             return
         release, run = found
-        error = f"the message for {command.phase} was dead-lettered ({reason}); retry the release"
+        error = f"the message for {command.phase} was dead-lettered ({reason}); {way_on(run.row)}"
         Dispatcher(self.ports).to_run(release, run, StepErrored(at=self.ports.clock.now(), error=error))
+
+
+def _is_at_it(command: RunStep, run: CircuitRun) -> bool:
+    """Does the circuit itself still work on that default? Then its own looks bring it to what is wanted."""
+    same_place = (command.phase in IN_TEST) == (run.phase in IN_TEST)
+    return same_place and STEP_OF.get(run.phase) in WRITES_DEFAULTS
 
 
 def _dropped(command: RunStep, why: str) -> None:

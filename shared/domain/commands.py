@@ -17,7 +17,25 @@ class StepKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStep:
+class Posted:
+    """What every command carries that goes over the bus, besides what it is about."""
+
+    redrive: int = 0
+    """Tells repeats apart: the sweeper counts them on the row, everybody else takes the time."""
+    postponed: int = 0
+    """How often it was put off, because state was out of reach or the endpoint was being changed."""
+    revived: int = 0
+    """How often it has come back from a dead-letter queue."""
+    delay: timedelta = timedelta()
+
+    @property
+    def came_before(self) -> bool:
+        """Was it handled before, with an end that nobody knows? What it then wrote may want its messages."""
+        return self.postponed > 0 or self.revived > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep(Posted):
     """Work on one circuit, now or after `delay`."""
 
     release_id: str
@@ -26,20 +44,16 @@ class RunStep:
     kind: StepKind
     phase: CircuitPhase
     n: int
-    redrive: int = 0
-    delay: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FanOut:
+class FanOut(Posted):
     """Hand the next page of circuits its work in this round."""
 
     release_id: str
     gen: int
     round: Round
     cursor: str
-    redrive: int = 0
-    delay: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +83,11 @@ class StartQueued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartCheck:
+    """Begin the smoke test of what this rollback has restored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlot:
     """Give a slot back, if `owner` still holds it: its lease may have run out and gone to somebody else."""
 
@@ -77,36 +96,64 @@ class FreeSlot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendNotice:
+class SendNotice(Posted):
     """Deliver one notice row."""
 
     release_id: str
     row_key: str
     n: int
-    redrive: int = 0
-    delay: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadArtifact:
+class ReadArtifact(Posted):
     """Read an uploaded artifact again: it was empty when its event came."""
 
     path: str
-    redrive: int = 0
-    delay: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prune:
+class Prune(Posted):
     """Delete deployments that nobody needs any more, for a page of a succeeded release's circuits."""
 
     release_id: str
     cursor: str = ""
     """The row key that the page starts after."""
-    redrive: int = 0
-    delay: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshGate(Posted):
+    """Look again at a page of the circuits whose evidence an open gate shows."""
+
+    release_id: str
+    gate: GateName
+    n: int
+    """Which look this is: the second it was begun in."""
+    cursor: str = ""
+    """The row key that the page starts after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteLedger(Posted):
+    """Write beside the ledger rows of an ended release what they rest on, for a page of its circuits."""
+
+    release_id: str
+    gen: int
+    cursor: str = ""
+    """The row key that the page starts after."""
 
 
 type Command = (
-    RunStep | FanOut | OpenGate | VoidGate | Tell | StartQueued | FreeSlot | SendNotice | ReadArtifact | Prune
+    RunStep
+    | FanOut
+    | OpenGate
+    | VoidGate
+    | Tell
+    | StartQueued
+    | StartCheck
+    | FreeSlot
+    | SendNotice
+    | ReadArtifact
+    | Prune
+    | RefreshGate
+    | NoteLedger
 )

@@ -65,10 +65,32 @@ class SmokeTestPassed(CircuitEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredTested(CircuitEvent):
+    """What a rollback restored has passed its smoke test; nothing follows from it."""
+
+    warnings: tuple[str, ...] = ()
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredUntestable(CircuitEvent):
+    """Test has nothing to score what a rollback restored with; `why` says what is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestDefaultSet(CircuitEvent):
     """The tested deployment is Test's default, or a newer release's is; production was looked at for gate 2."""
 
     live_deployment: str
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRefreshed(CircuitEvent):
+    """While people were asked, the circuit was looked at again, and something is other than it was."""
+
+    live_deployment: str
+    warnings: tuple[str, ...] = ()
     evidence: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -190,6 +212,14 @@ class FanOutDied(ReleaseEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerNoted(ReleaseEvent):
+    """One page of the ended release's ledger rows has beside it what they rest on."""
+
+    gen: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateApproved(ReleaseEvent):
     gate: GateName
     exclusions: Mapping[str, str] = field(default_factory=dict)
@@ -203,6 +233,28 @@ class GateRejected(ReleaseEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateExpired(ReleaseEvent):
     gate: GateName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOpened:
+    """People are asked again, on fresh evidence."""
+
+    at: datetime
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateVoided:
+    """Nobody needs to answer any more."""
+
+    at: datetime
+    by: str = ""
+    why: str = ""
+
+
+type GateEvent = GateOpened | GateApproved | GateRejected | GateExpired | GateVoided
+"""What moves a gate; three of them move its release in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class ReleasePhase(StrEnum):
     ACTIVATING = "activating"
     REVERTING = "reverting"
     ROLLING_BACK = "rolling_back"
+    CHECKING = "checking"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REJECTED = "rejected"
@@ -67,6 +68,8 @@ class ProcessKind(StrEnum):
 
     RELEASE = "release"
     ROLLBACK = "rollback"
+    CHECK = "check"
+    """The smoke test of what a rollback has restored: a result of its own, which that of the rollback never waits for."""
     DRIFT = "drift"
     """A report that ends as it begins: defaults were changed outside this app, and people are told."""
 
@@ -82,6 +85,7 @@ class Round(IntEnum):
     ACTIVATION = 5
     REVERSION = 6
     ROLLBACK = 7
+    CHECK = 8
 
 
 class CircuitPhase(StrEnum):
@@ -132,6 +136,7 @@ class Moment(StrEnum):
     RELEASE_FAILED = "release_failed"
     RELEASE_ENDED = "release_ended"
     ROLLBACK_ENDED = "rollback_ended"
+    CHECK_FAILED = "check_failed"
     DRIFT_FOUND = "drift_found"
     ARTIFACT_INVALID = "artifact_invalid"
 
@@ -199,6 +204,8 @@ class Release:
     requested_by: str = ""
     reason_asked: str = ""
     """Why a rollback was asked for."""
+    smoke_test: bool = False
+    """Of a rollback: what it restores is to be smoke-tested afterwards."""
     wrong_codes: Mapping[str, int] = field(default_factory=dict)
     """Person -> wrong codes entered on the page that rolls this release back; five void the link."""
     request_digest: str = ""
@@ -208,6 +215,8 @@ class Release:
     ended_at: datetime | None = None
     evidence_sha256: str = ""
     """Of the auditor's bundle; empty until the release has ended."""
+    noted_cursor: str = FANOUT_END
+    """Of an ended release: up to which circuit the production ledger says what its rows rest on."""
     hist: tuple[HistoryEntry, ...] = ()
 
     @property
@@ -291,7 +300,7 @@ class Gate:
     gate: GateName
     state: GateState
     nonce: str
-    """Fresh per opening: links of an earlier opening no longer fit."""
+    """Fresh per opening, and whenever its mails are sent again: earlier links no longer fit."""
     opened_at: datetime
     expires_at: datetime
     digest: str
@@ -305,7 +314,14 @@ class Gate:
     refreshed_at: datetime = LONG_AGO
     """When the evidence was last looked at again; LONG_AGO: it has to be."""
     reminded: bool = False
+    sendings: int = 0
+    """How often its mails were sent again in this opening."""
     hist: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def counting(self) -> tuple[GateDecision, ...]:
+        """Answers in this opening and on the evidence as it is now: who saw other evidence is asked again."""
+        return tuple(vote for vote in self.decisions if vote.at >= self.opened_at and vote.digest == self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +373,26 @@ class EndpointLock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerNote:
+    """What an activation rests on (row `e|{fence:012d}` beside it), written once, when its release has ended."""
+
+    environment: Environment
+    circuit: Circuit
+    fence: int
+    release_id: str
+    evidence_sha256: str
+    """Of the auditor's bundle."""
+    model: str = ""
+    """Name and version."""
+    cutoff_date: str = ""
+    approved_by: tuple[str, ...] = ()
+    """At the production gate; nobody is asked about a rollback."""
+    approved_at: datetime | None = None
+    approved_sha256: str = ""
+    """Of the evidence they saw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
     """One activation; the chain of them is what has been live since when (row `d|{fence:012d}`)."""
 
@@ -368,6 +404,8 @@ class LedgerEntry:
     release_id: str
     activated_at: datetime
     by: str
+    note: LedgerNote | None = None
+    """The row beside it; None: its release has not ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,19 +108,36 @@ def endpoint_tags(circuit: Circuit) -> dict[str, str]:
     return {"plant_id": circuit.plant_id, "circuit_id": circuit.circuit_id}
 
 
-def smoke_job_name(release_id: str, gen: int, circuit: Circuit, attempt: int = 0) -> str:
-    """D14: the same job for the same attempt, however often it is asked for."""
-    text = f"{release_id}|{gen}|{circuit.plant_id}|{circuit.circuit_id}|{attempt}"
+def smoke_job_name(release_id: str, gen: int, circuit: Circuit) -> str:
+    """D14: the same job for the same try, however often it is asked for."""
+    text = f"{release_id}|{gen}|{circuit.plant_id}|{circuit.circuit_id}"
     return f"smoke-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def beside_job_name(release_id: str, gen: int, circuit: Circuit) -> str:
+    """The job in which the live model scores the test input of this try, to be compared with."""
+    return smoke_job_name(release_id, gen, circuit).replace("smoke-", "beside-", 1)
 
 
 ROLLBACK_PREFIX = "rollback-"
 DRIFT_PREFIX = "drift-"
+CHECK_PREFIX = "check-"
 
 
 def is_rollback(process_id: str) -> bool:
     """Does an owner's or a ledger's id name a rollback?"""
     return process_id.startswith(ROLLBACK_PREFIX)
+
+
+def check_id(rollback_id: str) -> str:
+    """The one check of a rollback."""
+    return f"{CHECK_PREFIX}{rollback_id.removeprefix(ROLLBACK_PREFIX)}"
+
+
+def rollback_of(process_id: str) -> str:
+    """The rollback that a check is about; any other id as it is."""
+    about = process_id.removeprefix(CHECK_PREFIX)
+    return process_id if about == process_id else f"{ROLLBACK_PREFIX}{about}"
 
 
 def test_data_path(circuit: Circuit) -> str:

@@ -13,9 +13,11 @@ from shared.domain.commands import (
     Command,
     FanOut,
     FreeSlot,
+    NoteLedger,
     OpenGate,
     Prune,
     RunStep,
+    StartCheck,
     StartQueued,
     StepKind,
     Tell,
@@ -28,7 +30,9 @@ from shared.domain.model import (
     UNSUCCESSFUL,
     CircuitPhase,
     CircuitRun,
+    Gate,
     GateName,
+    GateState,
     HistoryEntry,
     Moment,
     ProcessKind,
@@ -59,6 +63,7 @@ ROUND_OF: Mapping[ReleasePhase, Round] = {
     R.ACTIVATING: Round.ACTIVATION,
     R.REVERTING: Round.REVERSION,
     R.ROLLING_BACK: Round.ROLLBACK,
+    R.CHECKING: Round.CHECK,
 }
 
 GATE_OF: Mapping[ReleasePhase, GateName] = {
@@ -105,6 +110,10 @@ ROUND_EDGES: Mapping[tuple[ReleasePhase, RoundOutcome], ReleasePhase] = {
     (R.ROLLING_BACK, RoundOutcome.GREEN): R.SUCCEEDED,
     (R.ROLLING_BACK, RoundOutcome.RED): R.FAILED,
     (R.ROLLING_BACK, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.CHECKING, RoundOutcome.GREEN): R.SUCCEEDED,
+    (R.CHECKING, RoundOutcome.RED): R.FAILED,
+    # Nothing was restored, or nothing of it can be scored in Test.
+    (R.CHECKING, RoundOutcome.NEUTRAL): R.NOTHING_TO_DO,
 }
 
 # (where, what happened) -> where next
@@ -124,7 +133,11 @@ RELEASE_EDGES: Mapping[tuple[ReleasePhase, type[e.ReleaseEvent]], ReleasePhase] 
     (R.ACTIVATING, e.FanOutDied): R.REVERTING,
     (R.REVERTING, e.FanOutDied): R.FAILED,
     (R.ROLLING_BACK, e.FanOutDied): R.FAILED,
+    (R.CHECKING, e.FanOutDied): R.FAILED,
 }
+
+SWITCHING = frozenset({R.ACTIVATING, R.REVERTING, R.ROLLING_BACK})
+"""Where ledger rows are written; what they rest on is noted beside them when the release has ended."""
 
 CANCELLABLE_ROUNDS = frozenset({R.INSPECTING, R.PROMOTING, R.TESTING, R.STAGING_PRODUCTION})
 
@@ -165,6 +178,8 @@ def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]
             return _advance_fanout(release, event)
         case e.RoundEnded():
             return _end_round(release, event)
+        case e.LedgerNoted():
+            return _note_ledger(release, event)
         case e.CancelRequested() if release.phase in CANCELLABLE_ROUNDS:
             return _request_cancel(release, event)
         case e.RetryRequested():
@@ -204,6 +219,17 @@ def _advance_fanout(release: Release, event: e.FanOutAdvanced) -> Decision[Relea
     row = replace(release, fanout_cursor=event.cursor, due_at=event.at + release.policy.overdue_after, redrive=0)
     more = event.cursor != FANOUT_END
     return Decision(row=row, commands=(fan_out(row),) if more else ())
+
+
+def _note_ledger(release: Release, event: e.LedgerNoted) -> Decision[Release]:
+    if not release.is_terminal or release.gen != event.gen:
+        raise IllegalTransition(f"release {release.release_id} has not ended, or in another generation")
+    if event.cursor <= release.noted_cursor:
+        raise IllegalTransition(f"release {release.release_id}: the ledger is noted beyond {event.cursor!r}")
+    more = event.cursor != FANOUT_END
+    due_at = event.at + release.policy.overdue_after if more else None
+    row = replace(release, noted_cursor=event.cursor, due_at=due_at, redrive=0)
+    return Decision(row=row, commands=(note_ledger(row),) if more else ())
 
 
 def round_outcome(release: Release, event: e.RoundEnded) -> RoundOutcome:
@@ -250,12 +276,14 @@ def _retry(release: Release, event: e.RetryRequested) -> Decision[Release]:
 def _enter(release: Release, target: ReleasePhase, event: e.ReleaseEvent) -> Decision[Release]:
     """Everything that follows from reaching a phase, whatever the way."""
     ends = target not in ROUND_OF and target not in GATE_OF
+    notes = ends and release.phase in SWITCHING
     row = replace(
         release,
         phase=target,
         fanout_cursor=FANOUT_START,
+        noted_cursor=FANOUT_START if notes else FANOUT_END,
         redrive=0,
-        due_at=event.at + release.policy.overdue_after if target in ROUND_OF else None,
+        due_at=event.at + release.policy.overdue_after if target in ROUND_OF or notes else None,
         reason=event.why if ends else "",
         resume_phase=RESUME_AT.get(release.phase, release.resume_phase),
         ended_at=event.at if ends else None,
@@ -278,14 +306,33 @@ def _entering(row: Release) -> tuple[Command, ...]:
         commands.append(fan_out(row))
     if gate := GATE_OF.get(row.phase):
         commands.append(OpenGate(gate=gate))
-    moment = MOMENT_OF.get(row.phase)
-    if moment and row.kind is ProcessKind.ROLLBACK:
-        moment = Moment.ROLLBACK_ENDED
-    if moment:
+    if moment := _moment(row):
         commands.append(Tell(moment=moment))
     if row.phase is R.SUCCEEDED and row.kind is ProcessKind.RELEASE:
         commands.append(Prune(release_id=row.release_id))
+    if row.noted_cursor != FANOUT_END:
+        commands.append(note_ledger(row))
+    if row.kind is ProcessKind.ROLLBACK and row.is_terminal and row.smoke_test:
+        commands.append(StartCheck())
     return tuple(commands)
+
+
+def _moment(row: Release) -> Moment | None:
+    """What people are told on reaching a phase; a check that went well stands on its rollback's page."""
+    match row.kind:
+        case ProcessKind.ROLLBACK if row.phase in MOMENT_OF:
+            return Moment.ROLLBACK_ENDED
+        case ProcessKind.CHECK:
+            return Moment.CHECK_FAILED if row.phase is R.FAILED else None
+        case _:
+            return MOMENT_OF.get(row.phase)
+
+
+def note_ledger(release: Release) -> NoteLedger:
+    """The command that notes the next page of circuits in the ledger."""
+    return NoteLedger(
+        release_id=release.release_id, gen=release.gen, cursor=release.noted_cursor, redrive=release.redrive
+    )
 
 
 def fan_out(release: Release) -> FanOut:
@@ -297,6 +344,38 @@ def fan_out(release: Release) -> FanOut:
         cursor=release.fanout_cursor,
         redrive=release.redrive,
     )
+
+
+# ------------------------------------------------------------------------------------------------- gates
+
+# (where, what happened) -> where next; votes, wrong codes and newer evidence leave an open gate open
+GATE_EDGES: Mapping[tuple[GateState, type[e.GateEvent]], GateState] = {
+    (GateState.OPEN, e.GateApproved): GateState.APPROVED,
+    (GateState.OPEN, e.GateRejected): GateState.REJECTED,
+    (GateState.OPEN, e.GateExpired): GateState.EXPIRED,
+    (GateState.OPEN, e.GateVoided): GateState.VOID,
+    # A retry asks again: nobody answered in time, or the release failed behind the gate.
+    (GateState.EXPIRED, e.GateOpened): GateState.OPEN,
+    (GateState.APPROVED, e.GateOpened): GateState.OPEN,
+}
+
+
+def decide_gate(gate: Gate, event: e.GateEvent) -> Gate:
+    """The gate's row in its next state.
+
+    Raises:
+        IllegalTransition: the event means nothing in this state, or it is not the time for it (R8).
+    """
+    target = GATE_EDGES.get((gate.state, type(event)))
+    if target is None:
+        raise IllegalTransition(f"{gate.gate} is {gate.state}: {type(event).__name__} has no edge")
+    is_over = event.at >= gate.expires_at
+    if is_over and isinstance(event, e.GateApproved | e.GateRejected):
+        raise IllegalTransition(f"{gate.gate} was answered at {event.at}, its time was over at {gate.expires_at}")
+    if not is_over and isinstance(event, e.GateExpired):
+        raise IllegalTransition(f"{gate.gate} has time until {gate.expires_at}")
+    entry = HistoryEntry(at=event.at, source=gate.state, target=target, why=event.why, by=event.by)
+    return replace(gate, state=target, hist=(*gate.hist, entry))
 
 
 # ------------------------------------------------------------------------------------------ circuit runs
@@ -331,15 +410,27 @@ ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
         phase=C.RESTORING, after=frozenset({C.LIVE, C.ACTIVATING}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
     ),
     Round.ROLLBACK: RoundEntry(phase=C.RESTORING, after=frozenset(), again=frozenset(), done=C.RESTORED),
+    Round.CHECK: RoundEntry(phase=C.QUEUED, after=frozenset(), again=frozenset(), done=C.TESTED),
 }
 
 # (where, what happened) -> where next
 CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] = {
     (C.INSPECTING, e.ModelChosen): C.INSPECTED,
+    # People are being asked about it.
+    # While people are asked; behind gate 2, when it is asked again, also where the try before has left circuits.
+    (C.INSPECTED, e.EvidenceRefreshed): C.INSPECTED,
+    (C.TESTED, e.EvidenceRefreshed): C.TESTED,
+    (C.STAGED, e.EvidenceRefreshed): C.STAGED,
+    (C.LIVE, e.EvidenceRefreshed): C.LIVE,
+    (C.RESTORED, e.EvidenceRefreshed): C.RESTORED,
+    (C.FAILED, e.EvidenceRefreshed): C.FAILED,
+    (C.ERRORED, e.EvidenceRefreshed): C.ERRORED,
     (C.PROMOTING, e.ModelPromoted): C.PROMOTED,
     (C.DEPLOYING_TEST, e.TestDeploymentReady): C.QUEUED,
     (C.QUEUED, e.SlotTaken): C.SMOKE_TESTING,
     (C.SMOKE_TESTING, e.SmokeTestPassed): C.ACTIVATING_TEST,
+    (C.SMOKE_TESTING, e.RestoredTested): C.TESTED,
+    (C.SMOKE_TESTING, e.RestoredUntestable): C.EXCLUDED,
     (C.ACTIVATING_TEST, e.TestDefaultSet): C.TESTED,
     (C.LOCKING, e.ProductionLocked): C.STAGING,
     (C.STAGING, e.ProductionStaged): C.STAGED,
@@ -394,7 +485,7 @@ def decide_circuit(run: CircuitRun, event: e.CircuitEvent, policy: Policy) -> De
             target = CIRCUIT_EDGES.get((run.phase, type(event)))
             if target is None:
                 raise IllegalTransition(f"{run.circuit} is {run.phase}: {type(event).__name__} has no edge")
-            return _move(run, target, event, policy)
+            return _learn(run, event) if target is run.phase else _move(run, target, event, policy)
 
 
 def wants_work(run: CircuitRun, round_: Round, gen: int) -> bool:
@@ -455,6 +546,12 @@ def _move(run: CircuitRun, target: CircuitPhase, event: e.CircuitEvent, policy: 
         commands = (*commands, FreeSlot(slot=run.slot, owner=slot_owner(run)))
         row = replace(row, slot=-1)
     return Decision(row=row, commands=commands)
+
+
+def _learn(run: CircuitRun, event: e.CircuitEvent) -> Decision[CircuitRun]:
+    """The circuit stays where it is, and since when; only what is known of it has changed."""
+    entry = HistoryEntry(at=event.at, source=run.phase, target=run.phase, why=event.why, by=event.by)
+    return Decision(row=replace(with_facts(run, _facts(event)), hist=(*run.hist, entry)))
 
 
 def slot_owner(run: CircuitRun) -> str:
@@ -537,11 +634,22 @@ def is_past_deadline(run: CircuitRun, policy: Policy, at: datetime) -> bool:
     return at >= deadline(run, policy)
 
 
+def way_on(run: CircuitRun) -> str:
+    """What a person does about a circuit that technology kept from ending its work."""
+    match run.todo:
+        case Round.ROLLBACK:
+            return "ask for the rollback again once the cause is gone"
+        case Round.CHECK:
+            return "the rollback stands all the same"
+        case _:
+            return "retry the release once the cause is gone"
+
+
 def decide_poll(run: CircuitRun, still: e.StillRunning, policy: Policy, at: datetime) -> Decision[CircuitRun]:
     """Look again later: sooner if that lands on the deadline, with back-off after a transient error."""
     if not still.restart_clock and is_past_deadline(run, policy, at):
         limit = getattr(policy, LIMIT_OF[run.phase])
-        reason = f"{run.phase} did not end within {limit}; retry the release once the cause is gone"
+        reason = f"{run.phase} did not end within {limit}; {way_on(run)}"
         error = f"{reason} (last: {still.transient})" if still.transient else reason
         return decide_circuit(with_facts(run, still.facts), e.StepErrored(at=at, error=error), policy)
     attempt = run.attempt + 1 if still.transient else 0
@@ -577,7 +685,9 @@ def redrive_run(run: CircuitRun, at: datetime) -> Decision[CircuitRun]:
 
 
 def redrive_release(release: Release, at: datetime) -> Decision[Release]:
-    """Send an overdue fan-out again; a complete one only needs its fan-in looked at."""
+    """Send an overdue fan-out or note again; a complete fan-out only needs its fan-in looked at."""
     row = replace(release, redrive=release.redrive + 1, due_at=at + redrive_wait(release.redrive))
+    if row.is_terminal:
+        return Decision(row=row, commands=(note_ledger(row),) if row.noted_cursor != FANOUT_END else ())
     fanning = row.phase in ROUND_OF and row.fanout_cursor != FANOUT_END
     return Decision(row=row, commands=(fan_out(row),) if fanning else ())

@@ -11,6 +11,7 @@ from shared.pages.render import (
     render_error,
     render_release,
     render_releases,
+    render_rollback,
     render_rollback_form,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "render_mail",
     "render_release",
     "render_releases",
+    "render_rollback",
     "render_rollback_form",
 ]

@@ -6,7 +6,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoes
 
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.progress import STAGES, progress
-from shared.application.summary import diagnosis, next_action, outcome, round_name, took_told, words
+from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, took_told, words
 from shared.pages import formats
 
 
@@ -56,5 +56,6 @@ ENVIRONMENT.globals.update(
     STAGES=STAGES,
     next_action=next_action,
     outcome=outcome,
+    reason_told=reason_told,
     took=took_told,
 )

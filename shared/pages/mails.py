@@ -1,19 +1,25 @@
 """Pages: the mails, as subject, text and HTML; how they travel is the adapter's business."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from shared.application.activation_report import activation_rows
 from shared.application.evidence import attention, gate_document
 from shared.application.gate_texts import GATE_TITLES, Estate
+from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
-from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, Moment
+from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, Moment, Release
+from shared.domain.naming import rollback_of
 from shared.pages.environment import ENVIRONMENT
 from shared.pages.formats import count, moment
 
 MOST_SUBJECT = 150
 MOST_CIRCUITS = 30
 """Lines of circuits in one mail; the page has them all."""
+MOST_LISTED = 200
+"""Lines of one list of a summary (R41: a line per circuit); beyond that the page is the place to look for one."""
+LISTED = "   - "
 
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 
@@ -33,7 +39,7 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
     runs = sorted((run for run in letter.runs if run not in left_out), key=_worst_first)
     subject = subject_line(letter, gate)
     values: dict[str, object] = {
-        "letter": letter,
+        "letter": replace(letter, summary=_abridged(letter.summary)),
         "release": letter.release,
         "runs": runs,
         "shown": runs[:MOST_CIRCUITS],
@@ -49,6 +55,8 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "activation": activation_rows(letter.release, letter.runs),
         "marks": letter.marks,
         "subject": subject,
+        "refused_because": release_problem(letter.release),
+        "refusal_minutes": int(REFUSAL_SPACING.total_seconds() // 60),
         "reminder": letter.notice.moment is Moment.GATE_REMINDER,
         "preheader": _preheader(letter, gate if asks else None),
     }
@@ -58,6 +66,22 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         text=ENVIRONMENT.get_template(f"{name}.txt").render(values).strip() + "\n" + _seal(values["evidence_sha256"]),
         html=ENVIRONMENT.get_template(f"{name}.html").render(values),
     )
+
+
+def _abridged(summary: str) -> str:
+    """A summary of five thousand circuits would be a mail that nobody reads and many programs cut."""
+    lines: list[str] = []
+    for is_list, block in groupby(summary.splitlines(), key=lambda line: line.startswith(LISTED)):
+        told = list(block)
+        hidden = len(told) - MOST_LISTED if is_list else 0
+        lines += told[:MOST_LISTED] if is_list else told
+        lines += [f"{LISTED}… and {hidden} more; the page has them all"] if hidden > 0 else []
+    return "\n".join(lines)
+
+
+def release_problem(refused: Release) -> str:
+    """Why an artifact was refused, without its path, which the mail tells beside it."""
+    return refused.reason.removeprefix(f"{refused.artifact_path}: ") or "It can't be used."
 
 
 def _seal(digest: object) -> str:
@@ -104,6 +128,8 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
             line = (
                 f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
             )
+        case Moment.CHECK_FAILED:
+            line = f"Smoke test failed after {rollback_of(release.release_id)}{_failed_names(runs)}"
         case Moment.DRIFT_FOUND:
             line = (
                 f"Changed outside the pipeline: {count(release.total, 'default')} in Production ({release.release_id})"
@@ -133,4 +159,6 @@ def _preheader(letter: Letter, gate: Gate | None) -> str:
     if gate is not None:
         problems = sum(1 for run in letter.runs if run.phase not in NEUTRAL and attention(run))
         return f"{count(problems, 'circuit')} to look at; answer by {moment(gate.expires_at)}"
+    if letter.notice.moment is Moment.ARTIFACT_INVALID:
+        return one_line(release_problem(letter.release))
     return one_line(letter.release.reason) or f"Build {letter.release.build_id}"

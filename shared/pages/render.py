@@ -1,7 +1,7 @@
 """Pages: one function per page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shared.application.activation_report import activation_rows
@@ -9,7 +9,7 @@ from shared.application.circuit_history import CircuitView
 from shared.application.metrics import MetricChange, compare_metrics
 from shared.application.summary import merge_history
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
-from shared.domain.model import Channel, NoticeState, ReleasePhase
+from shared.domain.model import UNSUCCESSFUL, Channel, Notice, NoticeState, ReleasePhase
 from shared.pages.environment import ENVIRONMENT
 
 STYLESHEET = (Path(__file__).parent / "pages.css").read_bytes()
@@ -28,6 +28,7 @@ APPROVAL_STATUS: Mapping[ApprovalState, int] = {
 MOST_CARDS = 12
 """Circuits shown in full; the rest is one line each, so that 200 of them stay a page for a phone."""
 MOST_COMMANDS = 4
+CHANNELS: Mapping[Channel, str] = {Channel.EMAIL: "mail", Channel.TEAMS: "Teams"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +48,17 @@ def render_approval(view: ApprovalView) -> str:
     going = [entry for entry in entries if not entry.left_out]
     # Problems first, in the order of their names.
     going.sort(key=lambda entry: not entry.attention)
+    # In a large release only what has something to look at is shown in full.
+    full = going if len(going) <= MOST_CARDS else [entry for entry in going if entry.attention][:MOST_CARDS]
+    brief = going[len(full) :]
     return ENVIRONMENT.get_template("templates/approval.html").render(
         view=view,
         evidence=view.evidence,
         gate=view.gate,
         release=view.release,
-        cards=going[:MOST_CARDS],
-        lines=going[MOST_CARDS:],
+        cards=full,
+        troubled=[entry for entry in brief if entry.attention],
+        lines=[entry for entry in brief if not entry.attention],
         circuits=going,
         left_out=[entry for entry in entries if entry.left_out],
         problems=sum(1 for entry in going if entry.attention),
@@ -100,14 +105,33 @@ def render_release(view: ReleaseView) -> str:
         release=view.release,
         runs=sorted(view.runs, key=lambda run: run.circuit),
         history=merge_history(view.release, view.runs, view.gates),
-        undelivered=[notice for notice in view.notices if notice.state is NoticeState.UNDELIVERED],
-        channels={Channel.EMAIL: "mail", Channel.TEAMS: "Teams"},
+        undelivered=_undelivered(view),
+        channels=CHANNELS,
     )
+
+
+def render_rollback(view: ReleaseView) -> str:
+    """One rollback, the result of each circuit first; refreshes itself until it and its smoke test have ended."""
+    return ENVIRONMENT.get_template("templates/rollback.html").render(
+        view=view,
+        release=view.release,
+        runs=sorted(view.runs, key=lambda run: (run.phase not in UNSUCCESSFUL, run.circuit)),
+        history=merge_history(view.release, view.runs, view.gates),
+        undelivered=_undelivered(view),
+        channels=CHANNELS,
+    )
+
+
+def _undelivered(view: ReleaseView) -> Sequence[Notice]:
+    return [notice for notice in view.notices if notice.state is NoticeState.UNDELIVERED]
 
 
 def render_releases(view: ReleasesView) -> str:
     """The list of releases, with filters."""
-    return ENVIRONMENT.get_template("templates/releases.html").render(view=view, phases=list(ReleasePhase))
+    asked = {name: value for name, value in asdict(view.asked).items() if value}
+    return ENVIRONMENT.get_template("templates/releases.html").render(
+        view=view, phases=list(ReleasePhase), filtered=bool(asked), older=asked | {"cursor": view.next_cursor}
+    )
 
 
 def render_circuit(view: CircuitView, *, view_token: str = "", view_release: str = "") -> str:

@@ -5,14 +5,18 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.application.circuit_history import circuit_json, moment_asked
+from shared.application.gate_mails import GateMails
 from shared.application.intake import Arrival, Intake
+from shared.application.manifest import REMEDY
 from shared.application.operations import Operations
 from shared.application.queries import Queries
 from shared.application.release_evidence import read_bundle
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit, ReleasePhase
-from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, replies
+from shared.domain.model import Circuit, GateName
+from shared.domain.naming import timestamp
+from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, release_query, replies
 from shared.triggers.identity import OPERATOR, READER, actor
 
 blueprint = func.Blueprint()
@@ -53,7 +57,7 @@ def start_release(req: func.HttpRequest) -> func.HttpResponse:
         case Arrival.CONFLICT:
             return problem(409, "The release exists", taken.message)
         case _:
-            return problem(422, "The artifact can't be used", taken.message or "The artifact is empty.")
+            return problem(422, "The artifact can't be used", f"{taken.message}. {REMEDY}")
 
 
 @blueprint.route(route="api/releases", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
@@ -61,14 +65,8 @@ def start_release(req: func.HttpRequest) -> func.HttpResponse:
 def list_releases(req: func.HttpRequest) -> func.HttpResponse:
     """Releases, newest first."""
     _actor(req, READER)
-    phase = req.params.get("phase", "")
-    if phase and phase not in ReleasePhase:
-        raise RequestRefused(400, "Unknown phase", f"{phase[:50]!r} is none of {', '.join(ReleasePhase)}.")
     found = Queries(ports()).releases(
-        phase=phase,
-        circuit=req.params.get("circuit", ""),
-        limit=_limit(req.params.get("limit", "50")),
-        cursor=req.params.get("cursor", ""),
+        release_query(req), limit=_limit(req.params.get("limit", "50")), cursor=req.params.get("cursor", "")
     )
     return json_reply(found)
 
@@ -111,13 +109,27 @@ def cancel_release(req: func.HttpRequest) -> func.HttpResponse:
     return json_reply({"release_id": release.release_id, "phase": release.phase}, 202)
 
 
+@blueprint.route(route="api/releases/{id}/gates/{gate}/notices", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def send_gate_mails(req: func.HttpRequest) -> func.HttpResponse:
+    """Send the mails of an open gate again, with fresh personal links."""
+    body = read_json(req, CancelBody)
+    by = _actor(req, OPERATOR, body.requested_by)
+    release_id, gate = req.route_params["id"], req.route_params["gate"]
+    if gate not in GateName:
+        raise RequestRefused(404, "No such gate", f"{gate[:50]!r} is none of {', '.join(GateName)}.")
+    sent = GateMails(ports()).send_again(release_id, GateName(gate), by=by, reason=body.reason)
+    reply = {"release_id": release_id, "gate": gate, "recipients": list(sent.recipients)}
+    return json_reply({**reply, "expires_at": timestamp(sent.expires_at)}, 202)
+
+
 @blueprint.route(route="api/circuits/{plant}/{circuit}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @replies()
 def get_circuit(req: func.HttpRequest) -> func.HttpResponse:
-    """What has been live since when, in Test and Production."""
+    """What has been live since when, in Test and Production; with `at` also what scored it at a moment."""
     _actor(req, READER)
     circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
-    return json_reply(Queries(ports()).circuit(circuit))
+    return json_reply(circuit_json(circuit, moment_asked(req.params.get("at", "")), ports()))
 
 
 def _actor(req: func.HttpRequest, role: str, claimed: str = "") -> str:

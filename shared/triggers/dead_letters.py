@@ -4,6 +4,8 @@ import azure.functions as func
 
 from shared.application.dead_letters import DeadLetters
 from shared.bootstrap import ports
+from shared.domain.errors import TransientError
+from shared.telemetry import log
 
 blueprint = func.Blueprint()
 
@@ -12,7 +14,22 @@ def bury(message: func.ServiceBusMessage) -> None:
     """Record what the message was about."""
     properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
-    DeadLetters(ports()).handle(message.get_body(), reason)
+    record(message.get_body(), reason, DeadLetters(ports()))
+
+
+def record(body: bytes, reason: str, dead_letters: DeadLetters) -> None:
+    """A defect of our own ends in the log: raised, it would bring the dead letter back at once, without end.
+
+    Raises:
+        TransientError: state and bus are both out of reach.
+    """
+    try:
+        dead_letters.handle(body, reason)
+    except TransientError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the last one who can tell of it
+        told = f"{type(error).__name__}: {error}"
+        log.error("dead letter not recorded", action="dead_letter_unrecorded", reason=reason, error=told)
 
 
 @blueprint.service_bus_queue_trigger(

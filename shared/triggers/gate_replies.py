@@ -59,6 +59,7 @@ def outcome_page(
 def _shown(visitor: Visitor, view: GateView, cookie: str) -> ApprovalView:
     if view.gate is None or view.release is None:
         raise RequestRefused(404, "No such gate", "The release or its gate is gone. Open the newest mail again.")
+    release_page = ports().tokens.view_url(view.release.release_id)
     return ApprovalView(
         state=STATES[view.standing],
         release=view.release,
@@ -68,7 +69,8 @@ def _shown(visitor: Visitor, view: GateView, cookie: str) -> ApprovalView:
         recipient=visitor.by,
         code_needed=visitor.needs_code,
         csrf=ports().tokens.csrf(visitor.claim, cookie),
-        view_url=ports().tokens.view_url(view.release.release_id),
+        view_url=release_page,
+        artifact_url=release_page.replace("?", "/artifact?", 1),
     )
 
 
@@ -92,24 +94,47 @@ OUTCOME_STATUS = {
     Verdict.IS_REQUESTER: 403,
     Verdict.LINK_VOID: 403,
     Verdict.INCOMPLETE: 422,
-    Verdict.ALREADY_VOTED: 200,
+    Verdict.ALREADY_VOTED: 409,
     Verdict.CHANGED: 409,
 }
-
-
-DETAILS = {Verdict.CHANGED: "The evidence is not what you saw. Read it again, then decide on its digest."}
+NOT_OPEN_STATUS = {Standing.EXPIRED: 410, Standing.UNKNOWN: 404}
+"""Whatever else closed the gate: 409."""
+TITLES = {
+    Verdict.WRONG_CODE: "The code is wrong",
+    Verdict.MISTRUSTED: "csrf is missing or not the one of this link",
+    Verdict.IS_REQUESTER: "Somebody else must decide",
+    Verdict.LINK_VOID: "This link is void after too many wrong codes",
+    Verdict.INCOMPLETE: "The answer is incomplete",
+    Verdict.ALREADY_VOTED: "You have voted otherwise",
+    Verdict.CHANGED: "The evidence has changed since you saw it",
+}
+NOT_OPEN_TITLES = {
+    Standing.UNKNOWN: "No such gate",
+    Standing.DECIDED: "The gate is decided",
+    Standing.EXPIRED: "The deadline has passed",
+    Standing.SUPERSEDED: "This link is superseded by a newer one",
+}
+DETAILS = {
+    Verdict.LINK_VOID: "Another approver's own link still decides",
+    Verdict.CHANGED: "Read the evidence again, then decide on its digest",
+}
+READ_FIRST = (
+    "GET this address with `Accept: application/json` first: the reply has `csrf` and `digest`. Send both back with "
+    "`decision`, and with `code` if `code_needed` says so: the six digits in your mail."
+)
+TO_BE_READ_FIRST = frozenset({Verdict.MISTRUSTED, Verdict.INCOMPLETE, Verdict.CHANGED})
 
 
 def outcome_json(outcome: Outcome) -> func.HttpResponse:
-    status = OUTCOME_STATUS.get(outcome.verdict, APPROVAL_STATUS[STATES.get(outcome.view.standing, ApprovalState.VOID)])
+    """What became of an answer; the same answer once more by the same person is no problem."""
+    verdict, standing = outcome.verdict, outcome.view.standing
+    status = 200 if outcome.is_repeated else OUTCOME_STATUS.get(verdict, NOT_OPEN_STATUS.get(standing, 409))
     if status >= 400:
-        detail = (
-            outcome.message
-            or "; ".join(outcome.changes)
-            or DETAILS.get(outcome.verdict, f"The gate is {outcome.view.standing}.")
-        )
-        return problem(status, outcome.verdict.replace("_", " "), detail)
-    return json_reply({"verdict": outcome.verdict, "message": outcome.message, **_gate_json(outcome.view)}, status)
+        title = TITLES.get(verdict) or NOT_OPEN_TITLES.get(standing, "The gate is not open")
+        said = outcome.message or "; ".join(outcome.changes) or DETAILS.get(verdict, title)
+        then = READ_FIRST if verdict in TO_BE_READ_FIRST else "Nothing was changed."
+        return problem(status, title, f"{said.removesuffix('.')}. {then}")
+    return json_reply({"verdict": verdict, "message": outcome.message, **_gate_json(outcome.view)}, status)
 
 
 def gate_as_json(visitor: Visitor, view: GateView) -> func.HttpResponse:
@@ -135,7 +160,13 @@ def _gate_json(view: GateView) -> dict[str, object]:
         "expires_at": timestamp(view.gate.expires_at),
         "digest": view.gate.digest,
         "decisions": [
-            {"by": vote.by, "how": vote.how, "decision": vote.decision, "at": timestamp(vote.at)}
+            {
+                "by": vote.by,
+                "how": vote.how,
+                "decision": vote.decision,
+                "at": timestamp(vote.at),
+                "exclude": dict(vote.exclude),
+            }
             for vote in view.gate.decisions
         ],
     }

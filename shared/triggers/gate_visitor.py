@@ -1,6 +1,6 @@
 """Who stands at a gate, by link or by sign-in, and what they sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from urllib.parse import quote
 
@@ -19,7 +19,9 @@ from shared.triggers.sign_in import SignInNeeded
 
 COOKIE = "gate"
 FORM = "application/x-www-form-urlencoded"
-LONGEST_FORM = 64_000
+LONGEST_FORM = 512_000
+MOST_FIELDS = 6_000
+"""The page has a field for each circuit that may be left out, and a release may have five thousand."""
 
 
 class AnswerBody(BaseModel):
@@ -58,8 +60,10 @@ def visitor_of(req: func.HttpRequest) -> Visitor:
     if who is None:
         raise SignInNeeded
     if APPROVER not in who.roles:
-        raise RequestRefused(403, "Role missing", f"{who.name} needs the role {APPROVER} to decide at a gate.")
-    return Visitor(claim=claim, by=who.name, how="signed in", needs_code=False)
+        detail = f"{who.name} needs the role {APPROVER} to decide at a gate. To sign in as somebody else: /.auth/logout"
+        raise RequestRefused(403, "Role missing", detail)
+    # Whoever the link was sent to, the form belongs to the person who is signed in.
+    return Visitor(claim=replace(claim, recipient=who.name), by=who.name, how="signed in", needs_code=False)
 
 
 def gate_address(req: func.HttpRequest) -> str:
@@ -81,7 +85,7 @@ def read_answer(req: func.HttpRequest) -> AnswerBody:
     if req.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise RequestRefused(415, "Unreadable answer", f"Send {FORM} or application/json.")
     try:
-        _, form, _ = FormDataParser(silent=False, max_form_parts=1000).parse(BytesIO(raw), FORM, len(raw))
+        _, form, _ = FormDataParser(silent=False, max_form_parts=MOST_FIELDS).parse(BytesIO(raw), FORM, len(raw))
     except (HTTPException, ValueError) as error:
         raise RequestRefused(400, "Unreadable form", "Send the form of the approval page.") from error
     fields = {name: form[name] for name in form if name != "exclude" and not name.startswith("exclude:")}

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import wraps
 from urllib.parse import urlsplit
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
+from shared.application.views import ReleaseQuery
 from shared.domain.errors import ConflictError, PermanentError, RequestRefused, TransientError
 from shared.pages import HEADERS, render_error
 from shared.telemetry import log
@@ -40,6 +42,11 @@ def page(html: str, status: int = 200, headers: Mapping[str, str] | None = None)
     return func.HttpResponse(
         html, status_code=status, mimetype="text/html", charset="utf-8", headers={**HEADERS, **(headers or {})}
     )
+
+
+def release_query(request: func.HttpRequest) -> ReleaseQuery:
+    """The filters of a list of releases, page and API alike."""
+    return ReleaseQuery(**{field.name: request.params.get(field.name, "") for field in fields(ReleaseQuery)})
 
 
 def wants_json(request: func.HttpRequest) -> bool:

@@ -11,8 +11,16 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit
 from shared.domain.naming import DRIFT_PREFIX
-from shared.pages import STYLESHEET, STYLESHEET_HEADERS, render_circuit, render_drift, render_release, render_releases
-from shared.triggers.http import page, replies
+from shared.pages import (
+    HEADERS,
+    STYLESHEET,
+    STYLESHEET_HEADERS,
+    render_circuit,
+    render_drift,
+    render_release,
+    render_releases,
+)
+from shared.triggers.http import page, release_query, replies
 from shared.triggers.identity import APPROVER, OPERATOR, READER, principal
 from shared.triggers.sign_in import to_sign_in
 
@@ -27,12 +35,7 @@ def list_page(req: func.HttpRequest) -> func.HttpResponse:
     """The list of releases."""
     if not may_read(req):
         return turned_away(req, "/", "The list of releases needs sign-in. A single one opens by the link in its mails.")
-    view = Queries(ports()).releases_view(
-        phase=req.params.get("phase", ""),
-        circuit=req.params.get("circuit", ""),
-        limit=50,
-        cursor=req.params.get("cursor", ""),
-    )
+    view = Queries(ports()).releases_view(release_query(req), limit=50, cursor=req.params.get("cursor", ""))
     return page(render_releases(view))
 
 
@@ -49,6 +52,19 @@ def release_page(req: func.HttpRequest) -> func.HttpResponse:
     view = Queries(ports()).release_view(release_id)
     paused = req.params.get("paused") == "1"
     return page(render_release(replace(view, paused=paused, view_token=req.params.get("view", ""))))
+
+
+@blueprint.route(route="releases/{id}/artifact", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@replies(as_page=True)
+def artifact(req: func.HttpRequest) -> func.HttpResponse:
+    """The artifact that started a release, as text, for whoever may see its page."""
+    release_id = req.route_params["id"]
+    if ports().tokens.read_view(req.params.get("view", "")) != release_id and not may_read(req):
+        back = f"/releases/{quote(release_id, safe='')}/artifact"
+        return turned_away(req, back, "The artifact opens by the link on the release's page, or after sign-in.")
+    # As plain text: whatever a build writes into it, no browser takes it for a page.
+    headers = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+    return func.HttpResponse(Queries(ports()).artifact(release_id), mimetype="text/plain", headers=headers)
 
 
 @blueprint.route(route="circuits/{plant}/{circuit}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -14,7 +14,7 @@ from shared.application.rollbacks import Rollbacks
 from shared.application.views import RollbackFormView
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.pages import render_release, render_rollback_form
+from shared.pages import render_rollback, render_rollback_form
 from shared.triggers.http import is_same_origin, page, replies
 from shared.triggers.pages import may_read, turned_away
 from shared.triggers.rollback_visitor import (
@@ -70,7 +70,7 @@ def rollback_page(req: func.HttpRequest) -> func.HttpResponse:
         back = f"/rollbacks/{quote(rollback_id, safe='')}"
         return turned_away(req, back, "This page opens by the link in the rollback's mail, or after sign-in.")
     view = Queries(ports()).rollback_view(rollback_id)
-    return page(render_release(replace(view, paused=req.params.get("paused") == "1", view_token=token)))
+    return page(render_rollback(replace(view, paused=req.params.get("paused") == "1", view_token=token)))
 
 
 def _checked(req: func.HttpRequest, visitor: RollbackVisitor) -> Confirmation:
@@ -107,6 +107,7 @@ def _start(visitor: RollbackVisitor, said: Confirmation) -> str:
         seen={circuit: said.seen[str(circuit)] for circuit in circuits},
         requested_by=f"{visitor.person} ({visitor.how})",
         reason=said.reason,
+        smoke_test=said.smoke_test,
     )
     return Rollbacks(ports()).request(request).rollback_id
 
@@ -127,6 +128,7 @@ def _form_page(
         csrf=ports().tokens.csrf(visitor.claim, cookie) if visitor.claim else "",
         chosen=said.circuits or only,
         reason=said.reason,
+        smoke_test=said.smoke_test,
         problem=refused.detail if refused else "",
         view_url=ports().tokens.view_url(visitor.request.release_id) if visitor.request.release_id else "",
     )

@@ -117,6 +117,7 @@ class Confirmation:
     reason: str
     code: str
     csrf: str
+    smoke_test: bool = False
 
 
 def read_confirmation(req: func.HttpRequest) -> Confirmation:
@@ -132,6 +133,7 @@ def read_confirmation(req: func.HttpRequest) -> Confirmation:
         reason=form.get("reason", "").strip(),
         code=form.get("code", ""),
         csrf=form.get("csrf", ""),
+        smoke_test=form.get("smoke_test", "") == "yes",
     )
 
 

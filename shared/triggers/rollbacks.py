@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import azure.functions as func
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from shared.application.drift import Drift
 from shared.application.holds import Holds
@@ -41,6 +41,7 @@ class RollbackBody(BaseModel):
     to: Name = ""
     live: Annotated[str, Field(alias="from", max_length=200)] = ""
     environment: Environment = Environment.PRODUCTION
+    smoke_test: StrictBool = False
     reason: Reason
     requested_by: Name = ""
 
@@ -65,6 +66,7 @@ class RollbackBody(BaseModel):
             to=self.to,
             seen=dict.fromkeys(circuits, self.live) if self.live else {},
             environment=self.environment,
+            smoke_test=self.smoke_test,
         )
 
 

@@ -4,8 +4,9 @@ import azure.functions as func
 
 from shared.application.drift import Drift
 from shared.application.intake import Intake
+from shared.application.retention import Retention
 from shared.application.sweeper import Sweeper
-from shared.bootstrap import artifact_scan_window, ports
+from shared.bootstrap import artifact_scan_window, ports, retention
 
 blueprint = func.Blueprint()
 
@@ -32,3 +33,10 @@ def look_for_drift(timer: func.TimerRequest) -> None:
     """Find defaults that were changed outside this app, and tell people once."""
     del timer
     Drift(ports()).look()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="%RETENTION_SCHEDULE%", use_monitor=True)
+def remove_expired(timer: func.TimerRequest) -> None:
+    """Remove rows and evidence that are past their time."""
+    del timer
+    Retention(ports(), retention()).run()

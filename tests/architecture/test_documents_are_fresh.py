@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings
-from shared.domain.process import CIRCUIT_EDGES, RELEASE_EDGES, ROUND_EDGES
+from shared.domain.process import CIRCUIT_EDGES, GATE_EDGES, RELEASE_EDGES, ROUND_EDGES
 from tools.configuration import environment_name, host_settings
 from tools.document import DOCS, DOCUMENTS, is_stale, main, rendered
 
@@ -35,7 +35,8 @@ def test_a_changed_document_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_state_diagram_tells_every_edge() -> None:
     """No edge of the tables is missing from the document's tables."""
     rows = rendered(DOCS / "state-diagram.md").splitlines()
-    edges = [(a, b) for (a, _), b in (*ROUND_EDGES.items(), *RELEASE_EDGES.items(), *CIRCUIT_EDGES.items())]
+    tables = (ROUND_EDGES, RELEASE_EDGES, CIRCUIT_EDGES, GATE_EDGES)
+    edges = [(a, b) for table in tables for (a, _), b in table.items()]
     missing = [
         f"{a} -> {b}" for a, b in edges if not any(r.startswith(f"| `{a}` |") and f"| `{b}` |" in r for r in rows)
     ]

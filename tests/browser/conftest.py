@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.chromium import MISSING, PROGRAM, chromium
-from tests.support.sample_pages import page_server, sample_mails, sample_pages
+from tests.support.sample_pages import page_server, samples
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
-    """The base address of all sample pages and mails."""
-    with page_server({**sample_pages(), **sample_mails()}) as base:
+    """The base address of all sample pages, mails and cards."""
+    with page_server(samples()) as base:
         yield base

@@ -1,52 +1,71 @@
 """Pictures of every page, mail and card for the documentation: `python -m tests.browser.screenshots [folder]`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.chromium import chromium
-from tests.support.sample_pages import page_server, sample_mails, sample_pages
+from playwright.sync_api import Browser, ViewportSize
 
-MOST_BYTES = 200_000
-PHONE, DESK, TALL = (360, 640), (1100, 800), (1100, 1000)
-# name -> (screen, colour scheme, the whole page or the first screen)
-PICTURES = {
-    "approval-registry": (TALL, "light", False),
-    "approval-production": (TALL, "dark", False),
-    "approval-many": (PHONE, "light", False),
-    "approval-changed": (PHONE, "dark", False),
-    "approval-wrong-code": (PHONE, "light", False),
-    "approval-decided": (PHONE, "light", False),
-    "approval-expired": (PHONE, "dark", False),
-    "release-testing": (DESK, "light", True),
-    "release-succeeded": (DESK, "dark", True),
-    "release-failed": (PHONE, "light", True),
-    "rollback": (DESK, "light", True),
-    "circuit": (PHONE, "light", True),
-    "circuit-at": (DESK, "dark", True),
-    "releases": (DESK, "light", True),
-    "error": (PHONE, "light", False),
-    "mail-gate-opened": (PHONE, "light", True),
-    "mail-gate-production": (PHONE, "light", True),
-    "mail-succeeded": (DESK, "light", True),
-    "mail-failed": (DESK, "light", True),
-    "mail-ended": (PHONE, "light", True),
-    "mail-invalid": (DESK, "light", True),
+from tests.browser.small_png import with_palette
+from tests.support.chromium import chromium
+from tests.support.sample_pages import page_server, samples
+
+MOST_BYTES = 100_000
+MOST_BYTES_TOGETHER = 2_000_000
+PHONE: ViewportSize = {"width": 360, "height": 640}
+DESK: ViewportSize = {"width": 1080, "height": 720}
+
+type Look = tuple[ViewportSize, str]
+"""Screen and colour scheme; the picture is the first screen, which is what counts."""
+OTHERWISE: Look = (PHONE, "light")
+LOOKS: Mapping[str, Look] = {
+    "approval-registry": (DESK, "light"),
+    "approval-production": (DESK, "dark"),
+    "approval-changed": (PHONE, "dark"),
+    "approval-expired": (PHONE, "dark"),
+    "approval-signed-in": (PHONE, "dark"),
+    "release-testing": (DESK, "light"),
+    "release-succeeded": (DESK, "dark"),
+    "rollback": (PHONE, "dark"),
+    "circuit-at": (DESK, "dark"),
+    "releases": (DESK, "light"),
+    "mail-failed": (DESK, "light"),
+    "card-gate-production": (PHONE, "dark"),
+    "card-failed": (DESK, "dark"),
 }
+HEAD = """# What people see
+
+Made by `make screenshots` from the samples of the tests: every page, mail and Teams card (these in the official renderer).
+"""
 
 
 def main(folder: Path) -> None:
-    """Renders all of them into the folder."""
+    """Renders all of them into the folder, and a page that shows them together."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {**sample_pages(), **sample_mails()}
+    pages, sizes = samples(), {}
+    for stale in set(folder.glob("*.png")) - {folder / f"{name}.png" for name in pages}:
+        stale.unlink()
     with page_server(pages) as base, chromium() as browser:
-        for name, ((width, height), scheme, whole) in PICTURES.items():
-            tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-            tab.goto(f"{base}/{name}")
-            picture = tab.screenshot(path=folder / f"{name}.png", full_page=whole)
-            tab.close()
-            if len(picture) > MOST_BYTES:
-                raise SystemExit(f"{name}.png has {len(picture)} bytes; documents take {MOST_BYTES}")
-            print(folder / f"{name}.png")
+        board = browser.new_page()
+        for name in pages:
+            taken = with_palette(picture(browser, f"{base}/{name}", LOOKS.get(name, OTHERWISE)), board)
+            (folder / f"{name}.png").write_bytes(taken)
+            sizes[name] = len(taken)
+            print(f"{folder / name}.png  {sizes[name]:>7} bytes")
+    (folder / "README.md").write_text(HEAD + "".join(f"\n![{name}]({name}.png)\n" for name in sorted(pages)))
+    large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
+    if large or sum(sizes.values()) > MOST_BYTES_TOGETHER:
+        raise SystemExit(f"too large for documents: {large}, together {sum(sizes.values())} bytes")
+
+
+def picture(browser: Browser, address: str, look: Look) -> bytes:
+    """The first screen as the browser gives it."""
+    viewport, scheme = look
+    tab = browser.new_page(viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+    tab.goto(address)
+    taken = tab.screenshot()
+    tab.close()
+    return taken
 
 
 if __name__ == "__main__":

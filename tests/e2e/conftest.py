@@ -21,9 +21,11 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     places = Places(dir=tmp_path_factory.mktemp("stack"), ports=Ports(base=free_base()))
     stack = up(places, print, tethered=True)
     processes = _processes(places)
+    running = Pipeline(stack=stack, places=places)
     try:
-        yield Pipeline(stack=stack, places=places)
+        yield running
     finally:
+        running.close()
         processes |= _processes(places)
         was_up = down(places)
     assert was_up, "the stack had stopped by itself"

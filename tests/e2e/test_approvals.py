@@ -287,8 +287,8 @@ def test_a_json_caller_decides_and_a_replay_says_who_did(pipeline: Pipeline, sto
         assert GRACE in page.text
         assert not post_forms(page.text), "nothing is left to decide"
     replay = answer_json(gate.invited[GRACE], {**body, "decision": "approve", "code": gate.invited[GRACE].code})
-    assert replay.status == 200
-    assert GRACE in replay.text
+    assert replay.status == 409
+    assert f"Already rejected by {GRACE} at " in replay.json()["detail"]
     assert gate.rows() == before
 
 

@@ -2,21 +2,10 @@
 
 import pytest
 
-from tests.support.pipeline import PRODUCTION_GATE, REGISTRY_GATE, Pipeline, circuit_in, gate_in, writes
-from tests.support.stories import BESIDE_IT, ORDINARY, RAISING, WITHIN_SECONDS, Stories, Told
+from tests.support.pipeline import PRODUCTION_GATE, REGISTRY_GATE, Pipeline, circuit_in, gate_in
+from tests.support.stories import BESIDE_IT, ORDINARY, RAISING, WITHIN_SECONDS, Stories, production_writes
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(WITHIN_SECONDS + 60)]
-
-
-def endpoint_of(circuit: str) -> str:
-    """The circuit's endpoint, as its requests' paths name it."""
-    return f"be-{circuit.replace('/', '-').lower()}"
-
-
-def production_writes(pipeline: Pipeline, told: Told, *circuits: str) -> list[str]:
-    """What was written to mlw-prod about these circuits while their release ran."""
-    entries = [entry for entry in pipeline.azure_ml(told.began) if entry["n"] <= told.ended]
-    return writes(entries, "mlw-prod", *(endpoint_of(circuit) for circuit in circuits))
 
 
 def test_a_model_that_raises_on_its_data_stops_production(pipeline: Pipeline, stories: Stories) -> None:

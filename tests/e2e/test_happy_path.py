@@ -42,7 +42,7 @@ def estate_later(stories: Stories) -> Json:
 
 
 def test_the_release_succeeds_with_every_circuit_live(release: Json) -> None:
-    """All three circuits go all the way; both gates were approved by the person whose link it was."""
+    """R18: all three circuits go all the way; both gates were approved by the person whose link it was, all else ran."""
     assert (release["release_id"], release["build_id"], release["phase"]) == ("20251210.1", "12345", "succeeded")
     assert {circuit["phase"] for circuit in release["circuits"]} == {"live"}
     assert len(release["circuits"]) == len(CIRCUITS) == release["total"]
@@ -100,7 +100,7 @@ def test_the_right_dev_version_is_chosen_among_decoys(estate: Json, release: Jso
 
 
 def test_the_registry_holds_each_model_once_with_exactly_its_seven_tags(estate: Json) -> None:
-    """R13-R15, D12: the release's own version, all tags strings, promoted_at in UTC to the second."""
+    """R13-R15, R2, D12: the release's own version, all tags strings, promoted_at in UTC to the second."""
     for name, circuit in zip(FIRST_MODELS, CIRCUITS, strict=True):
         (model,) = estate["registry"][name]
         plant_id, _, circuit_id = circuit.partition("/")
@@ -236,6 +236,21 @@ def test_the_second_release_freezes_and_tags_the_first_as_previous(
         assert endpoint["deployments"][SECOND]["tags"]["previous_deployment"] == FIRST
         assert endpoint["deployments"][FIRST]["tags"]["previous_deployment"] == ""
         assert sorted(model["version"] for model in estate_later["registry"][name]) == ["20251210-1", "20251210-2"]
+
+
+def test_registry_models_are_found_by_release_and_by_cutoff_date(estate_later: Json) -> None:
+    """R16: among all versions that the real client lists, each tag leads to exactly its own."""
+    listed = [
+        (name, model["version"], model["tags"]) for name in FIRST_MODELS for model in estate_later["registry"][name]
+    ]
+
+    def found(tag: str, value: str) -> set[tuple[str, str]]:
+        return {(name, version) for name, version, tags in listed if tags[tag] == value}
+
+    assert found("release_id", "20251210.1") == {(name, "20251210-1") for name in FIRST_MODELS}
+    assert found("release_id", "20251210.2") == {(name, "20251210-2") for name in FIRST_MODELS}
+    assert {(name, "20251210-1") for name in FIRST_MODELS} <= found("cutoff_date", "2025-11-01")
+    assert found("cutoff_date", "2025-10-01") == set()
 
 
 def test_the_first_release_is_untouched_by_the_second(estate: Json, estate_later: Json) -> None:

@@ -107,7 +107,9 @@ def test_a_body_that_cannot_be_used_is_refused_to_the_caller(
 ) -> None:
     """422 with the reason; nothing is recorded and nobody is mailed: the caller knows."""
     before = len(pipeline.releases(phase="invalid"))
-    assert says in is_problem(document, pipeline.call("POST", "/api/releases", body), 422)
+    told = is_problem(document, pipeline.call("POST", "/api/releases", body), 422)
+    assert says in told
+    assert "Upload it as releases/{release_id}/{build_id}/changed_circuits.json" in told
     assert len(pipeline.releases(phase="invalid")) == before
 
 
@@ -139,7 +141,20 @@ def test_releases_are_listed_and_filtered(pipeline: Pipeline, document: Json) ->
 
 
 @pytest.mark.parametrize(
-    "query", ["phase=done", "limit=0", "limit=201", "limit=ten", "limit=-1", "circuit=PLANT001", "cursor=%00nonsense"]
+    "query",
+    [
+        "phase=done",
+        "since=soon",
+        "until=2025-13-01",
+        "plant=P&circuit=Q/C",
+        "limit=0",
+        "limit=201",
+        "limit=ten",
+        "limit=-1",
+        "limit=%C2%B2",
+        "circuit=PLANT001",
+        "cursor=%00nonsense",
+    ],
 )
 def test_a_filter_that_means_nothing_is_refused(pipeline: Pipeline, document: Json, query: str) -> None:
     """400, and what would have been possible."""
@@ -233,11 +248,38 @@ def test_a_release_without_a_validated_model_goes_on_with_the_others(
     page = exchange("GET", next(iter(asked.values())).link, headers={"Accept": "text/html"}).text
     assert "no data yet" in page, "the gate shows what was left out"
     assert any("carol" in line["by"] and "the tests ask for it" in line["why"] for line in waiting["history"])
+    mails_are_sent_again(pipeline, document, release_id)
     cancel_at_the_gate(pipeline, document, release_id)
 
 
 def retry(pipeline: Pipeline, release_id: str, body: Json) -> WireReply:
     return pipeline.call("POST", f"/api/releases/{release_id}/retry", body)
+
+
+def mails_are_sent_again(pipeline: Pipeline, document: Json, release_id: str) -> None:
+    """Everybody gets a new mail with a link of their own; the old link says so, and the history who asked for it."""
+    before = pipeline.invitations(release_id, REGISTRY_GATE)
+    place = f"/api/releases/{release_id}/gates"
+    taken = pipeline.call("POST", f"{place}/{REGISTRY_GATE}/notices", BY_CAROL)
+    assert taken.status == 202, taken.text
+    conforms(document, "MailsSent", taken.json())
+    assert set(taken.json()["recipients"]) == set(before)
+    wait_until(
+        lambda: all(
+            again.link != before[person].link
+            for person, again in pipeline.invitations(release_id, REGISTRY_GATE).items()
+        ),
+        "everybody has another link",
+    )
+    person, again = next(iter(pipeline.invitations(release_id, REGISTRY_GATE).items()))
+    old = exchange("GET", before[person].link, headers={"Accept": "text/html"})
+    assert (old.status, "This link has been replaced." in old.text) == (409, True)
+    assert exchange("GET", again.link, headers={"Accept": "text/html"}).status == 200
+    history = pipeline.release(release_id)["history"]
+    assert any("mails sent again to" in line["why"] and "carol" in line["by"] for line in history)
+    is_problem(document, pipeline.call("POST", f"{place}/production-approval/notices", BY_CAROL), 404)
+    is_problem(document, pipeline.call("POST", f"{place}/side-door/notices", BY_CAROL), 404)
+    is_problem(document, pipeline.call("POST", f"{place}/{REGISTRY_GATE}/notices", {"requested_by": "carol"}), 422)
 
 
 def cancel_at_the_gate(pipeline: Pipeline, document: Json, release_id: str) -> None:
@@ -250,16 +292,10 @@ def cancel_at_the_gate(pipeline: Pipeline, document: Json, release_id: str) -> N
     assert "the tests ask for it" in release["reason"]
     assert "no data yet" in release["summary"]
     is_problem(document, pipeline.call("POST", f"/api/releases/{release_id}/cancel", BY_CAROL), 409)
+    too_late = pipeline.call("POST", f"/api/releases/{release_id}/gates/{REGISTRY_GATE}/notices", BY_CAROL)
+    is_problem(document, too_late, 409)
     told = wait_until(lambda: pipeline.mails_about(release_id, "cancelled"), "the mail about the cancellation")
     assert told
-
-
-def test_a_circuit_that_was_never_released_has_an_empty_history(pipeline: Pipeline, document: Json) -> None:
-    """200: nothing has been live yet."""
-    reply = pipeline.call("GET", "/api/circuits/PLANT999/CIRCUIT99")
-    assert reply.status == 200
-    conforms(document, "Circuit", reply.json())
-    assert reply.json()["production"]["ledger"] == []
 
 
 def test_a_circuits_history_is_told_as_the_document_says(pipeline: Pipeline, stories: Stories, document: Json) -> None:
@@ -268,14 +304,31 @@ def test_a_circuits_history_is_told_as_the_document_says(pipeline: Pipeline, sto
     reply = pipeline.call("GET", "/api/circuits/PLANT002/CIRCUIT01")
     conforms(document, "Circuit", reply.json())
     assert reply.json()["production"]["want"].startswith("deployment-20251210-")
+    newest = reply.json()["production"]["ledger"][0]
+    then = pipeline.call("GET", f"/api/circuits/PLANT002/CIRCUIT01?at={newest['activated_at']}").json()
+    conforms(document, "Circuit", then)
+    assert "at" not in reply.json()
+    assert (then["at"]["deployment"], then["at"]["since"]) == (newest["deployment"], newest["activated_at"])
+    assert pipeline.call("GET", "/api/circuits/PLANT002/CIRCUIT01?at=2020-01-01").json()["at"] is None
+    for wrong in ("2099-01-01", "yesterday"):
+        is_problem(document, pipeline.call("GET", f"/api/circuits/PLANT002/CIRCUIT01?at={wrong}"), 400)
+
+
+def test_a_circuit_that_nobody_knows_is_not_found(pipeline: Pipeline, document: Json) -> None:
+    """A mistyped id must not look like a circuit that was never released."""
+    told = is_problem(document, pipeline.call("GET", f"/api/circuits/{UNKNOWN}"), 404)
+    assert UNKNOWN in told
 
 
 def test_the_health_is_told_to_anyone(pipeline: Pipeline, document: Json) -> None:
-    """`ok` or `degraded`, and no detail without a sign-in."""
+    """`ok` or `degraded`; what is wrong needs the key."""
     reply = pipeline.call("GET", "/api/health", key="")
     body: dict[str, Any] = reply.json()
     conforms(document, "Health", body)
     assert (reply.status, body) == (200, {"status": "ok"}), json.dumps(body)
+    details = pipeline.call("GET", "/api/health/details")
+    conforms(document, "HealthDetails", details.json())
+    assert (details.status, details.json()) == (200, {"status": "ok", "details": {}})
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "/api/releases"), ("PUT", "/api/releases/1"), ("GET", "/api")])

@@ -18,6 +18,9 @@ def test_the_demo_command_succeeds_and_prints_the_summary(stories: Stories) -> N
     assert SUMMARY.format(release_id="20251210.2", build_id="12346", deployed_at=deployed_at.group()) in demo.output
     for counted in ("Table requests", "Service Bus sends", "Azure ML calls", "Function invocations"):
         assert counted in demo.output
+    assert "Not in it, the demo's own looks (" in demo.output
+    assert "get_release" not in demo.output, "who looks is not what the release costs"
+    assert "\nStop         make down STACK_DIR=" in demo.output, "the stack was up before, and stays"
 
 
 def test_the_demo_of_a_failure_exits_with_1_and_says_why(pipeline: Pipeline, stories: Stories) -> None:

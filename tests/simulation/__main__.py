@@ -4,26 +4,29 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 
+from tests.simulation.faults import PROFILES
 from tests.simulation.universe import Nets, simulate
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=300, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--nets", type=Nets, default=Nets.ALL, choices=list(Nets))
-    parser.add_argument("--profile", default="")
+    parser.add_argument("--profile", default="", choices=["", *PROFILES], help="of faults; else each seed chooses")
     parser.add_argument("--trace", action="store_true", help="print the whole schedule")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     seeds = [chosen.seed] if chosen.seed is not None else range(chosen.first, chosen.first + chosen.seeds)
     ends: Counter[str] = Counter()
-    bad = 0
+    runs = bad = 0
     began = time.monotonic()
     for seed in seeds:
         result = simulate(seed, nets=chosen.nets, profile=chosen.profile)
+        runs += 1
         ends.update(phase.split()[1] for phase in result.phases)
         ends["dead letters"] += result.dead_letters
         ends["exempted"] += result.exempted
@@ -34,7 +37,7 @@ def main() -> int:
             if not chosen.keep_going:
                 break
     took = time.monotonic() - began
-    print(f"{len(seeds)} seeds, {bad} violations, {took:.1f} s; {dict(ends.most_common())}")
+    print(f"{runs} seeds, {bad} violations, {took:.1f} s; {dict(ends.most_common())}")
     return 1 if bad else 0
 
 

@@ -37,6 +37,8 @@ class SimModels(FakeModels):
                 return ENDLESS
             if self._engine.chance(self._weather.faults.slow):
                 return self._engine.seconds(60, 1500)
+        if self._weather.faults.quick:
+            return self._engine.seconds(1, 4)
         return self._engine.seconds(least, most)
 
     def plan_next_job(self, circuit: Circuit) -> None:

@@ -7,19 +7,23 @@ from datetime import datetime, timedelta
 from shared.application.messages import message_id, to_json
 from shared.application.ports import Sendable
 from shared.domain.errors import TransientError
-from tests.simulation.engine import Crash, Engine, Task
+from tests.simulation.engine import Crash, Engine, Task, Violation
 from tests.simulation.faults import Weather
 
 LOCK = timedelta(seconds=60)
 MOST_DELIVERIES = 10
+MOST_A_MINUTE = 100
+"""Of one dead letter; a handler that raises at once makes it 600."""
 
 
 @dataclass(eq=False)
 class Message:
     name: str
     body: bytes
+    born: datetime
     deliveries: int = 0
     dead: bool = False
+    is_forged: bool = False
     reason: str = ""
 
 
@@ -35,7 +39,8 @@ class SimBus:
     handle: Callable[[Message], None] = lambda _message: None
     bury: Callable[[Message], None] = lambda _message: None
     known: dict[str, datetime] = field(default_factory=dict)
-    waiting: int = 0
+    waiting: dict[int, Message] = field(default_factory=dict)
+    """What will be delivered."""
     history: list[bytes] = field(default_factory=list)
     dead: int = 0
     lost: int = 0
@@ -45,7 +50,7 @@ class SimBus:
     def send(self, commands: Sequence[Sendable]) -> None:
         """All of them; or, when the connection breaks, the first few."""
         stop = len(commands)
-        if self.weather.is_bad() and len(commands) > 1 and self.engine.chance(self.weather.faults.lost_answer):
+        if self.weather.strikes() and len(commands) > 1 and self.engine.chance(self.weather.faults.lost_answer):
             stop = self.engine.random.randrange(len(commands))
         for command in commands[:stop]:
             self._accept(message_id(command), to_json(command).encode(), command.delay)
@@ -63,21 +68,21 @@ class SimBus:
         self.history.append(body)
         faults = self.weather.faults
         late = self.engine.seconds(0.001, 0.2)
-        if self.weather.is_bad() and self.engine.chance(faults.delay):
+        if self.weather.strikes() and self.engine.chance(faults.delay):
             late = self.engine.seconds(1, 240)
-        self.put(Message(name=name, body=body), delay + late)
-        if self.weather.is_bad() and self.engine.chance(faults.duplicate):
-            self.put(Message(name=f"{name} (copy)", body=body), delay + self.engine.seconds(0.01, 300))
+        self.put(Message(name=name, body=body, born=now), delay + late)
+        if self.weather.strikes() and self.engine.chance(faults.duplicate):
+            self.put(Message(name=f"{name} (copy)", body=body, born=now), delay + self.engine.seconds(0.01, 300))
 
     def put(self, message: Message, wait: timedelta) -> None:
         """A message becomes visible."""
-        self.waiting += 1
+        self.waiting[id(message)] = message
         self.engine.after(wait, lambda: self._deliver(message))
 
     # ------------------------------------------------------------------------------------------- delivering
 
     def _deliver(self, message: Message) -> None:
-        self.waiting -= 1
+        del self.waiting[id(message)]
         message.deliveries += 1
         settled = [False]
 
@@ -96,14 +101,14 @@ class SimBus:
         label = f"{'dead ' if message.dead else ''}{message.name} #{message.deliveries}"
         self.engine.note(f"deliver {label}")
         work = self.bury if message.dead else self.handle
-        task = self.plan(Task(label=label, work=lambda: work(message), ended=ended))
+        task = self.plan(Task(label=label, work=lambda: work(message), ended=ended, is_message=True))
         self.engine.start(task)
         if not task.is_over and task.has_thread:
             self.engine.after(LOCK, lock_lost)
 
     def plan(self, task: Task) -> Task:
         """Shall its process die, or stand still for a while?"""
-        if self.weather.is_bad():
+        if self.weather.strikes(task):
             faults, chance, seeded = self.weather.faults, self.engine.chance, self.engine.random
             if chance(faults.crash):
                 task.crash_at = seeded.randint(1, faults.crash_within)
@@ -117,6 +122,12 @@ class SimBus:
     def _freeze_time(self) -> timedelta:
         """Mostly moments, in which others get in between; sometimes minutes."""
         return self.engine.seconds(0.01, 5) if self.engine.chance(0.4) else self.engine.seconds(30, 300)
+
+    def _comes_back(self, message: Message) -> None:
+        """Nothing ever ends this but the handler: it must not make the host spin."""
+        minutes = max(1.0, (self.engine.now() - message.born).total_seconds() / 60)
+        if message.deliveries / minutes > MOST_A_MINUTE:
+            raise Violation(f"I10: the dead letter {message.name} came {message.deliveries} times in {minutes:.0f} min")
 
     def _failed(self, message: Message, outcome: BaseException) -> None:
         crashed = isinstance(outcome, Crash)
@@ -132,6 +143,16 @@ class SimBus:
             self.dead += 1
             self.engine.note(f"dead {message.name}")
             reason = "MaxDeliveryCountExceeded"
-            self.put(Message(name=message.name, body=message.body, dead=True, reason=reason), timedelta(seconds=1))
+            letter = Message(
+                name=message.name,
+                body=message.body,
+                born=self.engine.now(),
+                dead=True,
+                reason=reason,
+                is_forged=message.is_forged,
+            )
+            self.put(letter, timedelta(seconds=1))
             return
-        self.put(message, LOCK if crashed or message.dead else timedelta(seconds=1))
+        if message.dead:
+            self._comes_back(message)
+        self.put(message, LOCK if crashed else timedelta(milliseconds=100))

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2025, 12, 10, 9, 0, tzinfo=UTC)
-KEPT_LINES = 4_000
+MOST_CALLS = 20_000
+"""Of one handler."""
 
 
 class Violation(BaseException):  # no handler may catch it
@@ -35,10 +36,16 @@ class Task:
     """The port call at which its process is killed; 0: never."""
     freeze_at: dict[int, timedelta] = field(default_factory=dict)
     """Port calls at which it stops, and for how long."""
+    is_message: bool = False
+    """A message is handled: whatever happens, it is delivered again."""
+    past: tuple[str, object] | None = None
+    """The release and circuit it spoke of, if their state was over when it came."""
     has_thread: bool = False
     points: int = 0
     effects: int = 0
     """Writes it has made."""
+    looks: list[str] = field(default_factory=list)
+    """What it has read of endpoints and of their locks, in order."""
     outcome: BaseException | None = None
     is_over: bool = False
     go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -144,6 +151,8 @@ class Engine:
         if task is None:
             return
         task.points += 1
+        if task.points > MOST_CALLS:
+            raise Violation(f"{task.label} does not end: {MOST_CALLS} calls")
         if task.points == task.crash_at:
             self.note(f"crash {task.label} at call {task.points}")
             raise Crash

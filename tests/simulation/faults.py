@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.errors import ConflictError, TransientError
-from tests.simulation.engine import Engine
+from tests.simulation.engine import Engine, Task
 
-STATE_WRITES = frozenset({"commit", "begin", "finish", "forget", "reactivate", "write_lock", "write_slot"})
+STATE_WRITES = frozenset(
+    {"commit", "begin", "finish", "forget", "reactivate", "list_circuits", "write_lock", "note", "write_slot"}
+)
 CONDITIONAL = frozenset({"commit", "write_lock", "write_slot"})
 ML_WRITES = frozenset(
     {
@@ -22,7 +24,12 @@ ML_WRITES = frozenset(
         "cancel_job",
     }
 )
+LOOKS = frozenset({"endpoint", "lock"})
 WRITES = STATE_WRITES | ML_WRITES | {"put", "send", "deliver"}
+QUERIES = frozenset(
+    {"any_pending", "any_in", "predecessors_pending", "first_in", "runs", "slots", "active_release_ids"}
+)
+"""Reads whose answer may be old by the time it is acted on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +49,20 @@ class Faults:
     """The last call at which it may be."""
     freeze: float = 0.0
     """A handler stands still at some calls."""
+    freeze_before_write: float = 0.0
+    """A handler that can stand still does so between what it has looked at and what it writes."""
+    freeze_after_query: float = 0.0
+    """A handler that can stand still does so between a look over many rows and what it does about it."""
+    repeated: float = 0.0
+    """The client repeats a write that stands, and is told of a conflict with itself."""
     duplicate: float = 0.0
     """A message is delivered twice."""
     delay: float = 0.0
     """A message is late by minutes."""
     lost_event: float = 0.0
     """The event of an upload never comes."""
+    quick: bool = False
+    """Azure ML is done within seconds: everybody gets far ahead of whoever stands still."""
     throttled: float = 0.0
     """Azure ML answers 429, sometimes with a wish."""
     slow: float = 0.0
@@ -59,7 +74,7 @@ class Faults:
     forged: int = 0
     """How many forged or stale messages are slipped in."""
     outages: int = 0
-    """How many times storage, bus, mail or Azure ML is out of reach for a minute."""
+    """How many times storage, bus, mail or Azure ML is out of reach for a minute, and now and then for an hour."""
 
 
 QUIET = Faults()
@@ -68,6 +83,7 @@ ROUGH = Faults(
     transient=0.02,
     lost_answer=0.02,
     overtaken=0.05,
+    repeated=0.05,
     conflict=0.02,
     crash=0.06,
     freeze=0.06,
@@ -83,11 +99,13 @@ ROUGH = Faults(
 )
 CRASHING = Faults(crash=0.25, duplicate=0.1)
 FREEZING = Faults(freeze=0.3, overtaken=0.3, duplicate=0.2, delay=0.2, conflict=0.05)
-LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, outages=8, freeze=0.02)
+LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, repeated=0.2, outages=8, freeze=0.02)
 DYING = Faults(crash=0.95, crash_within=5)
-STANDING = Faults(freeze=0.7, duplicate=0.3, overtaken=0.1)
-SCATTERED = Faults(freeze=0.4, delay=0.5, duplicate=0.2)
+STANDING = Faults(freeze=0.7, freeze_before_write=0.3, freeze_after_query=0.1, duplicate=0.3, overtaken=0.1, quick=True)
+SCATTERED = Faults(freeze=0.4, freeze_after_query=0.2, delay=0.5, duplicate=0.2)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
+NIGHTLY = Faults(duplicate=0.05, delay=0.03, transient=0.002, lost_answer=0.002, crash=0.01, throttled=0.01)
+"""What a month of ordinary nights has: Azure ML answers in its usual time."""
 PROFILES = {
     "quiet": QUIET,
     "mild": MILD,
@@ -102,6 +120,11 @@ PROFILES = {
 }
 
 
+def is_recognised_as_own() -> bool:
+    """What the adapter does on a conflict: it reads the row again and finds its own `op_id` there."""
+    return True
+
+
 @dataclass
 class Weather:
     """Which faults there are at this moment."""
@@ -114,19 +137,32 @@ class Weather:
     crash_after_effect: int = 0
     """For the systematic crash points: the effect after which the process is killed; 0: none."""
     crashed: bool = False
+    only_messages: bool = False
+    """Nothing goes wrong but while a message is handled, which is then delivered again: what a person's request or a
+    timer leaves half done is for the sweeper to find."""
 
     def is_bad(self) -> bool:
         return self.engine.now() < self.until
 
+    def is_out(self, service: str) -> bool:
+        """Is there an outage of this service?"""
+        now = self.engine.now()
+        return any(name == service and start <= now < end for name, start, end in self.outages)
+
+    def strikes(self, task: Task | None = None) -> bool:
+        """May something go wrong with what is at work now, or with this task?"""
+        task = task or self.engine.current
+        return self.is_bad() and (not self.only_messages or (task is not None and task.is_message))
+
     def before(self, service: str, method: str) -> None:
         """A call sets out."""
         self.engine.point()
-        if not self.is_bad():
+        if not self.strikes():
             return
-        now = self.engine.now()
-        for name, start, end in self.outages:
-            if name == service and start <= now < end:
-                raise TransientError(f"{service} is out of reach")
+        if method in CONDITIONAL | ML_WRITES:
+            self._stand_still(self.faults.freeze_before_write)
+        if self.is_out(service):
+            raise TransientError(f"{service} is out of reach")
         chance = self.engine.chance
         if chance(self.faults.transient):
             self._told("transient", service, method)
@@ -138,6 +174,19 @@ class Weather:
             self._told("conflict", service, method)
             raise ConflictError(f"{service}.{method}: somebody was quicker")
 
+    def after_read(self, method: str) -> None:
+        """An answer is there; what it says may change before it is acted on."""
+        if method in LOOKS and self.engine.current is not None:
+            self.engine.current.looks.append(method)
+        if method in QUERIES and self.strikes():
+            self._stand_still(self.faults.freeze_after_query)
+
+    def _stand_still(self, probability: float) -> None:
+        """For moments, for less than a message's lock lasts, or for so long that the message comes again meanwhile."""
+        if self.engine.can_freeze() and self.engine.chance(probability):
+            least, most = self.engine.random.choice([(0.01, 5), (5, 55), (60, 300), (60, 300)])
+            self.engine.freeze(self.engine.seconds(least, most))
+
     def after(self, service: str, method: str, overtaken: Callable[[], bool] | None) -> None:
         """A write stands; its answer is on the way."""
         self.effects += 1
@@ -147,11 +196,15 @@ class Weather:
             self.crashed = True
             self.engine.current.crash_at = self.engine.current.points + 1
         self.engine.point()
-        if not self.is_bad():
+        if not self.strikes():
             return
         if self.engine.chance(self.faults.lost_answer):
             self._told("lost answer", service, method)
             raise TransientError(f"{service}.{method}: the connection broke")
+        if method in CONDITIONAL and self.engine.chance(self.faults.repeated):
+            self._told("repeated", service, method)
+            if not is_recognised_as_own():
+                raise ConflictError(f"{service}.{method}: a false 412")
         if overtaken and self.engine.can_freeze() and self.engine.chance(self.faults.overtaken):
             self.engine.freeze(self.engine.seconds(1, 90))
             if overtaken():
@@ -179,7 +232,9 @@ class Proxy:
 
         def read(*args: Any, **named: Any) -> Any:
             weather.before(service, name)
-            return method(*args, **named)
+            result = method(*args, **named)
+            weather.after_read(name)
+            return result
 
         return read
 

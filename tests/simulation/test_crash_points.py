@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.simulation.crash_points import RELEASE, crash_after
+from tests.simulation.crash_points import BEFORE, RELEASE, OneThatGoesBack, crash_after
 from tests.simulation.universe import Nets, Result
 
 SHARES = 8
@@ -37,6 +37,26 @@ def test_a_crash_after_any_effect_changes_nothing_about_the_end(share: int) -> N
 def test_the_sweeper_alone_brings_a_crashed_release_to_the_same_end() -> None:
     """Messages of a killed process never come again; a sample of all effects."""
     same_end(range(1, undisturbed().effects + 1, 7), Nets.NO_REDELIVERY)
+
+
+def test_killed_while_it_activates_a_release_that_goes_back_is_all_old() -> None:
+    """D11: one circuit can't be switched, and the process dies after an effect between the first switch and the end."""
+    quiet = OneThatGoesBack()
+    expected = quiet.run()
+    assert not expected.violation, expected.told()
+    assert production(expected) == {f"be-plant001-circuit0{n} {BEFORE}" for n in (1, 2)}
+    for effect in range(quiet.first_switch, expected.effects + 1, 3):
+        result = OneThatGoesBack(effect).run()
+        told = f"crash after effect {effect}\n{result.told()}"
+        assert not result.violation, told
+        assert result.phases == expected.phases == (f"{RELEASE} failed",), told
+        assert result.defaults == expected.defaults, told
+
+
+def production(result: Result) -> set[str]:
+    """Endpoint and default of those in Production that have one."""
+    found = (line.split(maxsplit=2) for line in result.defaults)
+    return {" ".join(rest) for environment, *rest in found if environment == "production" and len(rest) == 2}
 
 
 def same_end(effects: Iterable[int], nets: Nets) -> None:

@@ -17,7 +17,7 @@ from shared.application.holds import Holds
 from shared.application.intake import Intake
 from shared.application.messages import parse_message, to_json
 from shared.application.operations import Operations
-from shared.application.ports import ActiveRelease, Audience, GateClaim, Letter, Naming, Ports
+from shared.application.ports import ActiveRelease, Audience, GateClaim, Letter, Naming, Ports, Sendable
 from shared.application.rollbacks import RollbackRequest, Rollbacks
 from shared.application.sweeper import Sweeper
 from shared.application.worker import Worker
@@ -29,6 +29,7 @@ from shared.domain.model import (
     CircuitRun,
     Environment,
     Gate,
+    GateName,
     GateState,
     Moment,
     Notice,
@@ -44,10 +45,11 @@ from tests.simulation.azure import SimModels
 from tests.simulation.bus import Message, SimBus
 from tests.simulation.engine import START, Crash, Engine, Task, Violation
 from tests.simulation.faults import PROFILES, Faults, Proxy, Weather
-from tests.simulation.invariants import Invariants
+from tests.simulation.invariants import MEDDLED, Invariants
 from tests.support.circuit_world import ESTATE
 from tests.support.fakes_state import FakeEndpointStore, FakeEvidenceStore, FakeReleaseStore, FakeSlotStore
 from tests.support.pipeline_world import artifact, artifact_path, dev_tags, signed_tokens
+from tests.support.poison import NOISE, broken
 
 CIRCUITS = tuple(
     Circuit(plant_id=plant, circuit_id=circuit)
@@ -62,7 +64,10 @@ APPROVERS = ("ann@example.com", "bob@example.com")
 TICK = timedelta(minutes=1)
 PEOPLE_STOP = timedelta(days=4)
 NO_END = timedelta(days=12)
-MOST_STEPS = 400_000
+SETTLED_AFTER = timedelta(days=1)
+"""Longer than any deadline."""
+MOST_STEPS = 60_000
+"""A run of the liveliest weather takes a tenth of that; messages that breed messages take more."""
 
 
 class Nets(StrEnum):
@@ -101,6 +106,8 @@ class Result:
 
     seed: int
     profile: str
+    was_chosen: bool
+    """The profile was asked for; otherwise the seed chose it."""
     nets: Nets
     violation: str
     trace: tuple[str, ...]
@@ -118,7 +125,8 @@ class Result:
     def told(self, lines: int = 60) -> str:
         """For people: the seed, how to replay it, and the end of the schedule."""
         head = f"seed {self.seed} ({self.profile}, nets: {self.nets}): {self.violation or 'ok'}"
-        again = f"replay: python -m tests.simulation --seed {self.seed} --nets {self.nets} --trace"
+        profile = f" --profile {self.profile}" if self.was_chosen else ""
+        again = f"replay: .venv/bin/python -m tests.simulation --seed {self.seed} --nets {self.nets}{profile} --trace"
         return "\n".join([head, again, *(f"  {line}" for line in self.trace[-lines:])])
 
 
@@ -137,15 +145,24 @@ class Inbox:
 class Universe:
     """Everything of one run."""
 
+    people_stop = PEOPLE_STOP
+    """After that nothing goes wrong any more, and nobody asks for anything."""
+    no_end = NO_END
+    most_steps = MOST_STEPS
+    meddling = 0.08
+    """How often somebody changes a model while a gate asks about it."""
+
     def __init__(self, seed: int, *, nets: Nets = Nets.ALL, profile: str = "", policy: Policy | None = None) -> None:
         self.seed, self.nets = seed, nets
         self.engine = Engine(seed)
         chance, seeded = self.engine.chance, self.engine.random
-        self.profile = profile or seeded.choice([*PROFILES, "rough", "rough"])
-        faults = PROFILES[self.profile]
-        if nets is Nets.NO_SWEEPER:
-            faults = without_losses(faults)
-        self.weather = Weather(engine=self.engine, faults=faults, until=START + PEOPLE_STOP)
+        self.profile, self.was_chosen = profile or seeded.choice([*PROFILES, "rough", "rough"]), bool(profile)
+        self.weather = Weather(
+            engine=self.engine,
+            faults=PROFILES[self.profile],
+            until=START + self.people_stop,
+            only_messages=nets is Nets.NO_SWEEPER,
+        )
         self.releases, self.endpoints, self.slots = SimReleaseStore(), FakeEndpointStore(), FakeSlotStore()
         self.releases.weather, self.releases.listed_one = self.weather, self._state_changed
         self.evidence = FakeEvidenceStore()
@@ -206,27 +223,29 @@ class Universe:
             self._run()
             quiet = self.weather.faults == Faults() and not self.weather.crash_after_effect
             self.watch.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
+            if self.nets is Nets.NO_SWEEPER:
+                self.watch.all_driven([command for command in map(self._read, self.bus.waiting.values()) if command])
         except Violation as found:
             violation = str(found)
         finally:
+            self.engine.abandon()
             logging.disable(logging.NOTSET)
             fanout.PAGE = page
-            self.engine.abandon()
         return self._result(violation)
 
     def _run(self) -> None:
         engine = self.engine
         while engine.step():
-            if engine.steps > MOST_STEPS:
-                raise Violation(f"no end after {MOST_STEPS} steps: {self.bus.waiting} messages wait")
-            if self.nets is Nets.NO_SWEEPER and engine.now() > START + PEOPLE_STOP:
-                return  # what waits for a message that was lost waits for ever
-            if engine.now() > START + NO_END:
-                raise Violation(f"I8: no rest after {NO_END.days} days: {self._unended()}")
+            if engine.steps > self.most_steps:
+                raise Violation(f"no end after {self.most_steps} steps: {len(self.bus.waiting)} messages wait")
+            if self.nets is Nets.NO_SWEEPER and engine.now() > START + self.people_stop + SETTLED_AFTER:
+                return  # a newer release may wait for ever for an older one whose gate nobody closes
+            if engine.now() > START + self.no_end:
+                raise Violation(f"I8: no rest after {self.no_end.days} days: {self._unended()}")
 
     def _unended(self) -> str:
         rows = [(r, s[RELEASE_KEY].row.phase) for r, s in self.releases.rows.items() if RELEASE_KEY in s]
-        return f"{rows}, active {sorted(self.releases.listed)}, {self.bus.waiting} messages wait"
+        return f"{rows}, active {sorted(self.releases.listed)}, {len(self.bus.waiting)} messages wait"
 
     def _result(self, violation: str) -> Result:
         ended = [
@@ -238,6 +257,7 @@ class Universe:
         return Result(
             seed=self.seed,
             profile=self.profile,
+            was_chosen=self.was_chosen,
             nets=self.nets,
             violation=violation,
             trace=tuple(self.engine.trace),
@@ -259,6 +279,7 @@ class Universe:
     # ------------------------------------------------------------------------------------------- the host
 
     def _handle(self, message: Message) -> None:
+        self._note_if_past(message)
         try:
             command = parse_message(message.body)
             redelivered = message.deliveries > 1
@@ -269,9 +290,15 @@ class Universe:
         except (TransientError, ConflictError):
             raise
         except Exception as error:
-            if b"forged" not in message.body:
+            if not message.is_forged:
                 raise Violation(f"a handler raised {type(error).__name__}: {error}") from error
             raise
+
+    def _note_if_past(self, message: Message) -> None:
+        """A message about a state that is over must leave its circuit alone."""
+        command, row = self._row_of(message)
+        if self.engine.current and command and row and not is_current(command, row):
+            self.engine.current.past = (command.release_id, command.circuit)
 
     def _bury(self, message: Message) -> None:
         command, before = self._row_of(message)
@@ -284,11 +311,15 @@ class Universe:
         except Exception as error:
             raise Violation(f"a dead letter raised {type(error).__name__}: {error}") from error
 
-    def _row_of(self, message: Message) -> tuple[RunStep | None, CircuitRun | None]:
+    @staticmethod
+    def _read(message: Message) -> Sendable | None:
         try:
-            command = parse_message(message.body)
+            return parse_message(message.body)
         except PermanentError:
-            return None, None
+            return None
+
+    def _row_of(self, message: Message) -> tuple[RunStep | None, CircuitRun | None]:
+        command = self._read(message)
         if not isinstance(command, RunStep):
             return None, None
         stored = self.releases.rows[command.release_id].get(run_key(command.circuit))
@@ -296,13 +327,20 @@ class Universe:
 
     def _buried(self, command: RunStep, before: CircuitRun) -> None:
         """I10: a dead letter is a failure of what it spoke of, and of nothing else."""
-        _, now = self._row_of(Message(name="", body=to_json(command).encode()))
+        _, now = self._row_of(Message(name="", body=to_json(command).encode(), born=START))
         assert now is not None
         if (now.phase, now.gen, now.poll_n, now.error) == (before.phase, before.gen, before.poll_n, before.error):
-            if is_current(command, before):
+            if is_current(command, before) and not self._comes_again(command):
                 raise Violation(f"I10: the dead letter of {command.circuit} {command.phase} changed nothing")
         elif not is_current(command, before) and "was dead-lettered" in now.error and now.error != before.error:
             raise Violation(f"I10: a dead letter of the past errored {command.circuit}, which was {before.phase}")
+
+    def _comes_again(self, command: RunStep) -> bool:
+        """State was out of reach: the dead letter was sent once more, for later."""
+        again = (self._read(message) for message in self.bus.waiting.values())
+        return any(
+            isinstance(c, RunStep) and c.revived > command.revived and c.circuit == command.circuit for c in again
+        )
 
     def do(self, label: str, work: Callable[[], None], *, tries: int = 1, wait: timedelta = TICK) -> None:
         """A timer or a person does something; what fails is done again, as often as they would."""
@@ -345,6 +383,8 @@ class Universe:
     def _swept(self, outcome: BaseException | None) -> None:
         if outcome is not None and not isinstance(outcome, Crash | TransientError | ConflictError):
             raise Violation(f"the sweeper raised {type(outcome).__name__}: {outcome}") from outcome
+        if outcome is None and not self.weather.is_out("releases"):
+            self.watch.swept()
         due = self.engine.now() if outcome is not None else self._next_due()
         if due is None:
             return
@@ -364,6 +404,8 @@ class Universe:
         """When a sweep can next find something to do."""
         if not self.releases.listed:
             return None  # a slot whose owner died is taken over when its lease has run out
+        if self.watch.abandoned_slots():
+            return self.engine.now()
         found = [slot.row.leased_until for slot in self.slots.known.values() if slot.row.owner]
         for release_id in self.releases.listed:
             rows = self.releases.rows[release_id]
@@ -406,24 +448,43 @@ class Universe:
         assert claim is not None
         if notice.recipient != APPROVERS[0] and self.policy.min_approvers == 1 and not self.engine.chance(0.1):
             return
+        self._meddle_sometimes(claim)
         self._will_answer(claim, letter.link.code)
+
+    def _meddle_sometimes(self, claim: GateClaim) -> None:
+        """Somebody changes what is being asked about: before the answer, or just after it."""
+        if not self.engine.chance(self.meddling):
+            return
+        runs = self.releases._of(CircuitRun, claim.release_id)
+        circuit = self.engine.random.choice(runs).row.circuit
+        meddle = self.retag if claim.gate is GateName.REGISTRY else self.retag_promoted
+        self.engine.after(self.engine.seconds(1, 300), lambda: meddle(circuit))
 
     def _will_answer(self, claim: GateClaim, code: str) -> None:
         """What this person will do about this gate; decided once per opening, whoever asks."""
         script = self.scripts.setdefault(
             (f"{claim.release_id} {claim.gate} {claim.nonce}", claim.recipient), self._script()
         )
-        wait = {"late": timedelta(hours=24, minutes=1), "edge": timedelta(hours=24)}.get(script)
-        if script == "never":
-            return
+        wait = self._waits(script, claim)
+        if wait is not None:
+            self.engine.after(wait, lambda: self._look(claim, code, script))
+
+    def _waits(self, script: str, claim: GateClaim) -> timedelta | None:
+        """How long until this person opens the mail; None: never."""
+        del claim
         longest = 120 if self.hasty else self.engine.random.choice([300, 3_600, 20 * 3_600])
-        wait = wait or self.engine.seconds(30, longest)
-        self.engine.after(wait, lambda: self._look(claim, code, script))
+        soon = self.engine.seconds(30, longest)
+        return {
+            "never": None,
+            "late": timedelta(hours=24, minutes=1),
+            "edge": timedelta(hours=24),
+            "last minute": timedelta(hours=23, minutes=58),
+        }.get(script, soon)
 
     def _script(self) -> str:
         return self.engine.random.choices(
-            ["approve", "reject", "never", "late", "edge", "exclude", "wrong code", "slow reader"],
-            [70, 4, 3, 2, 2, 6, 5, 8],
+            ["approve", "reject", "never", "late", "edge", "last minute", "exclude", "wrong code", "slow reader"],
+            [68, 4, 3, 2, 2, 2, 6, 5, 8],
         )[0]
 
     def _look(self, claim: GateClaim, code: str, script: str) -> None:
@@ -498,7 +559,15 @@ class Universe:
         if held:
             version = held[-1].version
             self.engine.note(f"Dev: {version.name} {version.version} gets other tags")
-            self.models.change_dev_model(version.name, version.version, tags={**version.tags, "note": "touched"})
+            self.models.change_dev_model(version.name, version.version, tags={**version.tags, MEDDLED: "touched"})
+
+    def retag_promoted(self, circuit: Circuit) -> None:
+        """Somebody rewrites the tags of what was promoted, while gate 2 is being asked."""
+        mine = [key for key in self.models._registry if key[0] == model_name(circuit)]
+        if mine:
+            held = self.models._registry[mine[-1]]
+            self.engine.note(f"Registry: {mine[-1]} gets other tags")
+            held.version = replace(held.version, tags={**held.version.tags, MEDDLED: "touched"})
 
     def _starts_by_hand(self) -> bool:
         """Now and then somebody posts the artifact instead."""
@@ -546,9 +615,6 @@ class Universe:
             broken = tuple(c for c in mine if chance(0.06))
             self._upload_later(wait, release_id, mine, number, broken)
             self._operate(release_id, wait, mine)
-        if chance(0.15):
-            touched = seeded.choice(circuits)
-            self.engine.after(self.engine.seconds(60, 60_000), lambda: self.retag(touched))
         self._roll_back_sometimes(circuits)
         self._forge_sometimes(ids, circuits)
         self._outages()
@@ -590,7 +656,9 @@ class Universe:
             longest = 4_000 if self.hasty else seeded.choice([10_000, 90_000, 300_000])
             wait = self.engine.seconds(60, longest)
             chosen = tuple(seeded.sample(circuits, seeded.randint(1, len(circuits))))
-            request = RollbackRequest(requested_by="ops", reason="bad predictions", circuits=chosen)
+            request = RollbackRequest(
+                requested_by="ops", reason="bad predictions", circuits=chosen, smoke_test=seeded.random() < 0.4
+            )
             match seeded.randint(0, 5):
                 case 0:
                     request = replace(request, circuits=(), plant_id="PLANT001")
@@ -608,9 +676,9 @@ class Universe:
 
     def _roll_back_at_once(self, circuit: Circuit) -> None:
         """Somebody sees the first bad prediction at once."""
-        if self.hasty and self.weather.is_bad() and self.engine.chance(0.15):
+        if self.hasty and self.weather.is_bad() and self.engine.chance(0.2):
             request = RollbackRequest(requested_by="ops", reason="at once", circuits=(circuit,))
-            self._roll_back_later(self.engine.seconds(1, 200), request)
+            self._roll_back_later(self.engine.seconds(1, self.engine.random.choice([15, 200])), request)
 
     def _roll_back_later(self, wait: timedelta, request: RollbackRequest) -> None:
         def ask() -> None:
@@ -636,17 +704,29 @@ class Universe:
             self.engine.after(self.engine.seconds(60, 200_000), lambda: self._forge(ids, circuits))
 
     def _forge(self, ids: list[str], circuits: tuple[Circuit, ...]) -> None:
-        """A message of the past once more, or one that nobody of ours has sent."""
+        """A message of the past once more, with other numbers, broken, or one that nobody of ours has sent."""
         seeded = self.engine.random
-        if self.bus.history and seeded.random() < 0.7:
-            body = seeded.choice(self.bus.history)
-            if seeded.random() < 0.5:
+        if not self.bus.history or seeded.random() < 0.15:
+            self._slip_in("noise", seeded.choice(NOISE))
+            return
+        body = seeded.choice(self.bus.history)
+        match seeded.choice(["again", "again", "numbers", "generation", "broken"]):
+            case "again":
+                self._slip_in("stale", body)
+            case "numbers":
                 fields = json.loads(body)
                 changed = {"gen": seeded.randint(1, 3), "n": seeded.randint(0, 3), "kind": seeded.choice(KINDS)}
-                body = json.dumps({**fields, **{k: v for k, v in changed.items() if k in fields}, "forged": 1}).encode()
-        else:
-            body = seeded.choice([b"forged", b'{"v":1,"forged":1}', b'{"v":9,"forged":1}'])
-        self.bus.put(Message(name=f"forged {body[:80]!r}", body=body), timedelta())
+                self._slip_in("numbers", json.dumps({**fields, **{k: v for k, v in changed.items() if k in fields}}))
+            case "generation":
+                fields = json.loads(self.bus.history[-1])
+                self._slip_in("of another generation", json.dumps({**fields, "gen": seeded.randint(1, 3)}))
+            case _:
+                what, broken_body = seeded.choice(list(broken(parse_message(body))))
+                self._slip_in(what, broken_body)
+
+    def _slip_in(self, what: str, body: bytes | str) -> None:
+        body = body.encode() if isinstance(body, str) else body
+        self.bus.put(Message(name=f"forged {what}", body=body, born=self.engine.now(), is_forged=True), timedelta())
 
     def _outages(self) -> None:
         for _ in range(self.weather.faults.outages):
@@ -660,16 +740,11 @@ class Universe:
                     ["releases", "endpoints", "slots", "bus"],
                 ]
             )
-            length = self.engine.seconds(20, 120)
+            length = self.engine.seconds(1_200, 4_000) if self.engine.chance(0.1) else self.engine.seconds(20, 120)
             self.weather.outages += [(service, start, start + length) for service in services]
 
 
 KINDS = ["inspect", "promote", "deploy", "smoke-test", "activate", "restore"]
-
-
-def without_losses(faults: Faults) -> Faults:
-    """Without the sweeper nobody finds what a timer, a person or a second message has lost."""
-    return faults
 
 
 def simulate(seed: int, *, nets: Nets = Nets.ALL, profile: str = "") -> Result:

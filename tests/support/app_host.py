@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import batched
 from pathlib import Path
 
 from shared.application.gate_opening import open_change
@@ -26,6 +27,7 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 ADA, GRACE, BOB = "ada@example.org", "grace@example.org", "bob@example.org"
 KEY = "a key that signs the links of these tests only"
+RETIRED_KEY = "the key that signed them before it was rotated"
 NEVER = "0 0 0 1 1 *"
 PEOPLE = (
     {"Name": ADA, "Roles": ["ReleaseApprover"]},
@@ -73,7 +75,8 @@ class AppHost:
 
     def _write(self, release: Release, runs: Sequence[CircuitRun]) -> None:
         self.ports.releases.begin(release)
-        self.ports.releases.commit(*(Insert(row=replace(run, release_id=release.release_id)) for run in runs))
+        for page in batched(runs, 100, strict=False):
+            self.ports.releases.commit(*(Insert(row=replace(run, release_id=release.release_id)) for run in page))
 
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -133,12 +136,13 @@ def _values(url: str, account: Account, broker: Broker) -> dict[str, str]:
         "ArtifactsStorage": account.connection_string,
         "ServiceBus": broker.connection_string,
         "PUBLIC_URL": url,
-        "LINK_SIGNING_KEYS": KEY,
+        "LINK_SIGNING_KEYS": f"{RETIRED_KEY},{KEY}",
         "APPROVERS": f"{ADA},{GRACE}",
         "SMTP_HOST": "",
         "SWEEP_SCHEDULE": NEVER,
         "ARTIFACT_SCAN_SCHEDULE": NEVER,
         "DRIFT_SCHEDULE": NEVER,
+        "RETENTION_SCHEDULE": NEVER,
     }
 
 

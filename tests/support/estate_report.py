@@ -1,23 +1,16 @@
-"""What the real azure-ai-ml client sees of an estate, as JSON: `python -m tests.support.estate_report MODEL …`.
+"""What the real azure-ai-ml client sees of an estate."""
 
-Runs in a process of its own, because the client takes its proxy and its identity from the environment.
-"""
-
-import contextlib
-import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from azure.ai.ml import MLClient
-from azure.identity import DefaultAzureCredential
+from azure.core.credentials import TokenCredential
 
 WORKSPACES = {"test": ("rg-mlops-test", "mlw-test"), "production": ("rg-mlops-prod", "mlw-prod")}
 
 
-def report(subscription_id: str, models: Sequence[str]) -> dict[str, Any]:
+def report(credential: TokenCredential, subscription_id: str, models: Sequence[str]) -> dict[str, Any]:
     """Models in Dev and in the Registry, endpoints with their deployments in Test and Production."""
-    credential = DefaultAzureCredential()
     dev = MLClient(credential, subscription_id, "rg-mlops-dev", "mlw-dev")
     registry = MLClient(credential, subscription_id, registry_name="mlr-shared")
     seen: dict[str, Any] = {
@@ -60,9 +53,3 @@ def _deployment(deployment: Any) -> dict[str, Any]:
         "output_action": str(deployment.output_action),
         "error_threshold": deployment.error_threshold,
     }
-
-
-if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):  # the client prints its notices there
-        seen = report(sys.argv[1], sys.argv[2:])
-    print(json.dumps(seen))

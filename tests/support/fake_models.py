@@ -128,6 +128,8 @@ class FakeModels:
         self.operation_time = operation_time
         self.regions = {Environment.TEST: "northeurope", Environment.PRODUCTION: "westeurope"}
         self.computes = set(Environment)
+        self.others: dict[str, dict[str, str]] = defaultdict(dict)
+        """By region what else counts there: name of each endpoint, and what it is."""
         self.busy: set[tuple[Environment, str, str]] = set()
         """Deployments with a job that runs, started by somebody else."""
         self.journal: list[Call] = []
@@ -381,11 +383,12 @@ class FakeModels:
         self._enter("region_use", environment=environment, count_from=count_from)
         region = self.regions[environment]
         there = {place: held for place, held in self._endpoints.items() if self.regions[place[0]] == region}
-        counted = len(there) >= count_from
+        counted = len(there) + len(self.others[region]) >= count_from
         return RegionUse(
             region=region,
             subscription="one",
             endpoints=frozenset(name for _, name in there),
+            others=dict(self.others[region]),
             deployments=sum(len(held.deployments) for held in there.values()) if counted else None,
         )
 
@@ -396,6 +399,8 @@ class FakeModels:
         for other, taken in self._endpoints:
             if taken == name and other is not environment and self.regions[other] == self.regions[environment]:
                 raise PermanentError(f"the name {name} is taken in {self.regions[environment]} by another workspace")
+        if name in self.others[self.regions[environment]]:
+            raise PermanentError(f"the name {name} is taken in {self.regions[environment]}")
         held = self._endpoints.get((environment, name))
         if held is None:
             self._endpoints[environment, name] = _Endpoint(tags=dict(tags), settling=self._operation())

@@ -3,6 +3,7 @@
 Every fake counts its requests by name and calls `on_request` first, where a test may let the service break.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from shared.application.ports import (
     Versioned,
 )
 from shared.domain.errors import ConflictError
+from shared.domain.listing import Listed, Wanted, listed_as
 from shared.domain.model import (
     LONG_AGO,
     Circuit,
@@ -31,6 +33,7 @@ from shared.domain.model import (
     GateName,
     HistoryEntry,
     LedgerEntry,
+    LedgerNote,
     Notice,
     Release,
     Round,
@@ -100,7 +103,8 @@ class FakeReleaseStore(Service):
 
     rows: dict[str, dict[str, Versioned[Any]]] = field(default_factory=lambda: defaultdict(dict))
     listed: dict[str, ActiveRelease] = field(default_factory=dict)
-    index: dict[str, tuple[int, str]] = field(default_factory=dict)
+    index: dict[str, Listed] = field(default_factory=dict)
+    finders: dict[str, set[Circuit]] = field(default_factory=lambda: defaultdict(set))
     moved: dict[tuple[str, str], list[HistoryEntry]] = field(default_factory=lambda: defaultdict(list))
 
     def begin(self, release: Release) -> None:
@@ -112,15 +116,18 @@ class FakeReleaseStore(Service):
                 raise ConflictError(f"{release.release_id} exists with other content")
             if stored is None:
                 self.listed[release.release_id] = _listed(release)
+                self._unsettle(release)
                 self._put(release)
-            day = int(f"{release.created_at:%Y%m%d}")
-            self.index[release.release_id] = (-(release.seq or day * 1_000_000 + 999_999), release.release_id)
 
-    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
+    def finish(
+        self, release: Release, *, undelivered: tuple[str, ...] = (), given_up_before: datetime = LONG_AGO
+    ) -> None:
         self.asked("finish")
         with self.lock_:
             listed = self.listed.get(release.release_id)
             if listed is not None and (listed.gen <= release.gen or listed.listed_at < given_up_before):
+                row = listed_as(release, undelivered=undelivered)
+                self.index[release.release_id] = replace(row, place=_place(release), reason=row.reason[:500])
                 del self.listed[release.release_id]
 
     def forget(self, release_id: str) -> None:
@@ -128,11 +135,17 @@ class FakeReleaseStore(Service):
         with self.lock_:
             if self.release(release_id) is None:
                 self.listed.pop(release_id, None)
+                self.index.pop(release_id, None)
 
     def reactivate(self, release: Release, at: datetime) -> None:
         self.asked("reactivate")
         with self.lock_:
             self.listed[release.release_id] = replace(_listed(release), listed_at=at)
+            self._unsettle(release)
+
+    def _unsettle(self, release: Release) -> None:
+        row = Listed(release_id=release.release_id, gen=release.gen, place=_place(release))
+        self.index[release.release_id] = row
 
     def release(self, release_id: str) -> Versioned[Release] | None:
         self.asked("release")
@@ -227,13 +240,95 @@ class FakeReleaseStore(Service):
         self.asked("intake")
         return self.listed.get(release_id)
 
-    def recent(self, *, limit: int, cursor: str = "") -> tuple[Sequence[Release], str]:
-        self.asked("recent")
+    def list_circuits(self, release: Release, circuits: Sequence[Circuit]) -> None:
+        self.asked("list_circuits")
         with self.lock_:
-            order = sorted(self.index.values())
-            start = int(cursor or 0)
-            page = [self.rows[release_id][RELEASE_KEY].row for _, release_id in order[start : start + limit]]
-            return page, str(start + limit) if len(order) > start + limit else ""
+            self.finders[release.release_id] |= set(circuits)
+
+    def list_releases(self, wanted: Wanted, *, limit: int, cursor: str = "") -> tuple[Sequence[Listed], str]:
+        self.asked("list_releases")
+        if cursor and not re.fullmatch(r"\d{14}\|.+", cursor):
+            raise ValueError(f"{cursor!r} is no cursor")
+        with self.lock_:
+            behind = [row for row in self._by_place() if row.place > cursor and self._is_asked_for(row, wanted)]
+        if not wanted.plant_id:
+            behind = [row for row in behind if not row.settled or wanted.fits(row)]
+        page = behind[:limit]
+        following = page[-1].place if len(behind) > limit else ""
+        return [row for row in page if not row.settled or wanted.fits(row)], following
+
+    def _by_place(self) -> list[Listed]:
+        return sorted(self.index.values(), key=lambda row: row.place)
+
+    def _is_asked_for(self, row: Listed, wanted: Wanted) -> bool:
+        order = 10**14 - 1 - int(row.place[:14])
+        day = f"{order // 1_000_000:08d}"
+        if wanted.since and day < f"{wanted.since:%Y%m%d}":
+            return False
+        if wanted.until and day > f"{wanted.until:%Y%m%d}":
+            return False
+        circuits = self.finders[row.release_id]
+        return not wanted.plant_id or any(
+            circuit.plant_id == wanted.plant_id and wanted.circuit_id in {"", circuit.circuit_id}
+            for circuit in circuits
+        )
+
+    def listed_release(self, release_id: str) -> Listed | None:
+        self.asked("listed_release")
+        return self.index.get(release_id) if re.fullmatch(r"\d{8}\.\d+", release_id) else None
+
+    def undelivered(self, since: datetime) -> Sequence[Listed]:
+        self.asked("undelivered")
+        with self.lock_:
+            return [row for row in self._by_place() if row.undelivered and row.ended_at and row.ended_at >= since]
+
+    def ended_before(self, at: datetime, *, rows_gone: bool, limit: int, after: str = "") -> Sequence[Listed]:
+        self.asked("ended_before")
+        with self.lock_:
+            ended = [row for row in self._by_place() if row.settled and row.ended_at and row.ended_at < at]
+            return [row for row in ended if row.rows_gone is rows_gone and row.place > after][:limit]
+
+    def remove(self, release: Versioned[Release]) -> None:
+        self.asked("remove")
+        with self.lock_:
+            stored = self._get(release.row.release_id, RELEASE_KEY)
+            if stored is not None and stored.etag != release.etag:
+                raise ConflictError(f"{release.row.release_id} has been written since")
+            self.rows[release.row.release_id].pop(RELEASE_KEY, None)
+
+    def remove_rest(self, release_id: str, *, limit: int) -> int:
+        self.asked("remove_rest")
+        with self.lock_:
+            rows = self.rows[release_id]
+            if RELEASE_KEY in rows:
+                raise ConflictError(f"{release_id} has been started again")
+            going = sorted(rows)[:limit]
+            for name in going:
+                if isinstance(rows[name].row, CircuitRun):
+                    self.finders[release_id].discard(rows[name].row.circuit)
+                del rows[name]
+            if not rows:
+                del self.rows[release_id]
+            return len(going)
+
+    def note_rows_gone(self, listed: Listed) -> None:
+        self.asked("note_rows_gone")
+        with self.lock_:
+            row = self._still(listed)
+            if row is not None:
+                self.index[listed.release_id] = replace(row, rows_gone=True)
+
+    def forget_listed(self, listed: Listed) -> None:
+        self.asked("forget_listed")
+        with self.lock_:
+            if self._still(listed) is not None:
+                del self.index[listed.release_id]
+
+    def _still(self, listed: Listed) -> Listed | None:
+        row = self.index.get(listed.release_id)
+        if row is not None and (not row.settled or row.gen != listed.gen):
+            raise ConflictError(f"{listed.release_id} has been started again")
+        return row
 
     def _get(self, release_id: str, key: str) -> Versioned[Any] | None:
         with self.lock_:
@@ -254,6 +349,11 @@ class FakeReleaseStore(Service):
         etag = self.new_etag()
         self.rows[row.release_id][row_key(row)] = Versioned(row=kept, etag=etag)
         return etag
+
+
+def _place(release: Release) -> str:
+    order = release.seq or int(f"{release.created_at:%Y%m%d}") * 1_000_000 + 999_999
+    return f"{10**14 - 1 - order:014d}|{release.release_id}"
 
 
 def _listed(release: Release) -> ActiveRelease:
@@ -277,6 +377,7 @@ class FakeEndpointStore(Service):
 
     locks: dict[tuple[Environment, Circuit], Versioned[EndpointLock]] = field(default_factory=dict)
     ledgers: dict[tuple[Environment, Circuit], list[LedgerEntry]] = field(default_factory=lambda: defaultdict(list))
+    notes: dict[tuple[Environment, Circuit, int], LedgerNote] = field(default_factory=dict)
 
     def lock(self, environment: Environment, circuit: Circuit) -> Versioned[EndpointLock] | None:
         self.asked("lock")
@@ -317,7 +418,21 @@ class FakeEndpointStore(Service):
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         self.asked("ledger")
         with self.lock_:
-            return sorted(self.ledgers[environment, circuit], key=lambda entry: -entry.fence)
+            entries = sorted(self.ledgers[environment, circuit], key=lambda entry: -entry.fence)
+            return [replace(entry, note=self.notes.get((environment, circuit, entry.fence))) for entry in entries]
+
+    def note(self, note: LedgerNote) -> None:
+        self.asked("note")
+        with self.lock_:
+            self.notes.setdefault((note.environment, note.circuit, note.fence), note)
+
+    def remove_ledger(self, environment: Environment, circuit: Circuit, fences: Sequence[int]) -> None:
+        self.asked("remove_ledger")
+        with self.lock_:
+            entries = self.ledgers[environment, circuit]
+            self.ledgers[environment, circuit] = [entry for entry in entries if entry.fence not in fences]
+            for fence in fences:
+                self.notes.pop((environment, circuit, fence), None)
 
 
 @dataclass
@@ -367,6 +482,14 @@ class FakeEvidenceStore(Service):
         with self.lock_:
             if self.blobs.setdefault(path, content) != content:
                 raise ConflictError(f"{path} holds other content")
+
+    def remove(self, prefix: str, *, before: str = "", limit: int) -> int:
+        self.asked("remove")
+        with self.lock_:
+            going = [p for p in sorted(self.blobs) if p.startswith(prefix) and (not before or p < before)][:limit]
+            for path in going:
+                del self.blobs[path]
+            return len(going)
 
     def get(self, path: str) -> bytes | None:
         self.asked("get")

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from azure.core import MatchConditions
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
 from local.demo.approver import decide
 from local.demo.mailbox import CODE, LINK, Invitation, Mail, Mailbox
+from local.demo.manifest import Artifact
+from local.samples.dev_build import Trait
 from local.stack.description import Stack
 from local.stack.files import read_json
 from local.stack.keys import stack_secrets
 from local.stack.parts import BLOB_FUNCTION
 from local.stack.places import Places
+from tests.support.real_client import RealClient
 from tests.support.waiting import wait_until
 from tests.support.wire import WireReply, exchange
 
@@ -25,6 +29,7 @@ type Json = dict[str, Any]
 
 ARTIFACT_NAME = "changed_circuits.json"
 CUTOFF = "2025-11-01"
+BUILD_ID = "777"
 REGISTRY_GATE, PRODUCTION_GATE = "registry-approval", "production-approval"
 AT_REGISTRY_GATE, AT_PRODUCTION_GATE = "awaiting_registry_approval", "awaiting_production_approval"
 ENDED = frozenset({"succeeded", "failed", "rejected", "expired", "superseded", "cancelled", "nothing_to_do", "invalid"})
@@ -37,9 +42,22 @@ class Pipeline:
 
     stack: Stack
     places: Places
+    client: RealClient = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "client", RealClient(self.stack))
+
+    def close(self) -> None:
+        """End what was started beside the stack."""
+        self.client.close()
+
     # ------------------------------------------------------------------------------------------ artifacts
+
+    def build(self, circuits: Mapping[str, Trait]) -> None:
+        """Models and test data for `PLANT/CIRCUIT`s, as a training build leaves them."""
+        artifact = Artifact(release_id="", build_id=BUILD_ID, content={"circuits": [entry(one) for one in circuits]})
+        self.client.build(artifact, {_pair(circuit): trait for circuit, trait in circuits.items()})
 
     def fresh_id(self) -> str:
         """A release id that nobody has used."""
@@ -52,7 +70,7 @@ class Pipeline:
             blob = storage.get_blob_client(self.stack.artifact_container, path)
             blob.upload_blob(body, metadata=dict(metadata or {}), overwrite=True)
 
-    def start(self, *circuits: str, build_id: str = "777") -> str:
+    def start(self, *circuits: str, build_id: str = BUILD_ID) -> str:
         """Upload an artifact for `PLANT/CIRCUIT`s as a build does; returns the release id."""
         release_id = self.fresh_id()
         self.upload(f"releases/{release_id}/{build_id}/{ARTIFACT_NAME}", {"circuits": [entry(c) for c in circuits]})
@@ -188,6 +206,14 @@ class Pipeline:
             found = tables.get_table_client("releases").query_entities(f"PartitionKey eq '{release_id}'")
             return {row["RowKey"]: (str(row.metadata["etag"]), dict(row)) for row in found}
 
+    def change_policy(self, release_id: str, **seconds: float) -> None:
+        """Give a release that waits at a gate other limits than it froze when it started."""
+        with TableServiceClient.from_connection_string(self.stack.table_connection_string) as tables:
+            table = tables.get_table_client("releases")
+            row = table.get_entity(release_id, "!release")
+            row["policy"] = json.dumps(json.loads(row["policy"]) | seconds)
+            table.update_entity(row, match_condition=MatchConditions.IfNotModified, etag=row.metadata["etag"])
+
     # ------------------------------------------------------------------------------------------------ parts
 
     def process_of(self, part: str) -> int:
@@ -205,6 +231,11 @@ class Pipeline:
         reply = exchange("POST", url, b"{}", {"x-functions-key": key, "Content-Type": "application/json"})
         assert reply.status == 202, reply.text
         wait_until(lambda: self.invocations().get(name, {}).get("succeeded", 0) > before, f"{name} has run")
+
+
+def _pair(circuit: str) -> tuple[str, str]:
+    plant_id, _, circuit_id = circuit.partition("/")
+    return plant_id, circuit_id
 
 
 def entry(circuit: str, cutoff_date: str = CUTOFF) -> Json:

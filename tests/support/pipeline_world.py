@@ -19,7 +19,7 @@ from shared.application.rollbacks import RollbackRequest, Rollbacks, RollbackSta
 from shared.application.sweeper import Sweeper
 from shared.application.worker import Worker
 from shared.domain.commands import RunStep
-from shared.domain.errors import PipelineError
+from shared.domain.errors import PipelineError, TransientError
 from shared.domain.model import (
     Channel,
     Circuit,
@@ -46,6 +46,7 @@ from tests.support.fakes_state import (
     FakeMessageBus,
     FakeReleaseStore,
     FakeSlotStore,
+    nothing,
 )
 
 APPROVERS = ("ann@example.com", "bob@example.com")
@@ -190,6 +191,17 @@ class PipelineWorld:
     def lose_messages(self) -> None:
         self.collect()
         self._heap.clear()
+
+    def break_store(self, error: PipelineError | None = None) -> None:
+        """Every request of the release store fails until `mend_store`."""
+
+        def refuse(_request: str) -> None:
+            raise error or TransientError("storage is down")
+
+        self.releases.on_request = refuse
+
+    def mend_store(self) -> None:
+        self.releases.on_request = nothing
 
     def sweep(self) -> None:
         Sweeper(self.ports).sweep()

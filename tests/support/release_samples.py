@@ -268,3 +268,21 @@ def rolled_back_runs() -> tuple[CircuitRun, ...]:
         error_round=Round.ROLLBACK,
     )
     return back, stuck
+
+
+def checked_runs() -> tuple[CircuitRun, ...]:
+    """The smoke test after a rollback: one passed, one failed, one can't be tested."""
+    of_check = {"release_id": "check-20251211-0930-7f3a", "deployment": "deployment-20251203-5"}
+    smoke = {"job_name": "smoke-1", "rows": 24, "seconds": 95.0, "studio_url": "https://ml.azure.com/runs/smoke-1"}
+    said = "smoke test failed: job smoke-2 ended as Failed, not Completed; investigate"
+    gone = HistoryEntry(
+        at=NOW,
+        source=CircuitPhase.SMOKE_TESTING,
+        target=CircuitPhase.EXCLUDED,
+        why="not tested: deployment-20251203-5 is not on be-plant002-circuit01 in Test",
+    )
+    return (
+        a_run(phase=CircuitPhase.TESTED, evidence={"smoke": smoke}, **of_check),
+        a_run(CIRCUITS[1], phase=CircuitPhase.FAILED, error=said, error_round=Round.CHECK, **of_check),
+        a_run(CIRCUITS[2], phase=CircuitPhase.EXCLUDED, hist=(gone,), **of_check),
+    )

@@ -8,13 +8,17 @@ from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from shared.application.circuit_history import CircuitView, LiveTime
+from local.functions_host.easy_auth import parse_people, sign_in_page
+from local.stack.approvals import PEOPLE
+from shared.application.checks import CheckView
+from shared.application.circuit_history import Approval, CircuitView, LiveTime
 from shared.application.evidence import gate_evidence
 from shared.application.plans import RollbackTarget
-from shared.application.ports import GateLink
+from shared.application.ports import GateLink, Letter
 from shared.application.rollback_preview import CircuitPreview, RollbackPreview
 from shared.application.summary import release_summary
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
+from shared.domain.listing import Listed, listed_as
 from shared.domain.model import (
     Circuit,
     CircuitPhase,
@@ -42,8 +46,10 @@ from shared.pages import (
     render_mail,
     render_release,
     render_releases,
+    render_rollback,
     render_rollback_form,
 )
+from tests.support.card_pages import SCRIPTS, card_page, signed_in_link
 from tests.support.release_samples import (
     APPROVER,
     CIRCUITS,
@@ -54,8 +60,11 @@ from tests.support.release_samples import (
     a_release,
     a_rollback,
     a_run,
+    checked_runs,
     failed_runs,
+    inspected_evidence,
     rolled_back_runs,
+    tested_evidence,
     three_live,
     three_runs,
     three_tested,
@@ -94,15 +103,23 @@ def an_approval(
         code_needed=True,
         csrf="0f" * 32,
         view_url="/releases/20251210.1?view=x",
+        artifact_url="/releases/20251210.1/artifact?view=x",
     )
     return replace(view, **changes)  # type: ignore[arg-type]
 
 
-def many_runs(count: int, in_trouble: int = 3) -> tuple[CircuitRun, ...]:
+def many_runs(count: int, in_trouble: int = 3, at: GateName = GateName.REGISTRY) -> tuple[CircuitRun, ...]:
     """A large release; the first few circuits have something to look at."""
     circuits = [Circuit(plant_id=f"PLANT{n // 10:03}", circuit_id=f"CIRCUIT{n % 10:02}") for n in range(count)]
+    phase = CircuitPhase.INSPECTED if at is GateName.REGISTRY else CircuitPhase.TESTED
+    evidence = inspected_evidence if at is GateName.REGISTRY else tested_evidence
     return tuple(
-        a_run(circuit, warnings=("the test data is three weeks old",) if n < in_trouble else ())
+        a_run(
+            circuit,
+            phase=phase,
+            evidence=evidence(circuit),
+            warnings=("the test data is three weeks old",) if n < in_trouble else (),
+        )
         for n, circuit in enumerate(circuits)
     )
 
@@ -115,6 +132,7 @@ def sample_pages() -> Mapping[str, str]:
     failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test", ended_at=NOW)
     return {
         "approval-registry": render_approval(an_approval()),
+        "approval-signed-in": render_approval(an_approval(code_needed=False)),
         "approval-production": render_approval(an_approval(GateName.PRODUCTION)),
         "approval-many": render_approval(an_approval(runs=many_runs(200))),
         "approval-wrong-code": render_approval(
@@ -130,9 +148,11 @@ def sample_pages() -> Mapping[str, str]:
         ),
         "approval-decided": render_approval(an_approval(state=ApprovalState.DECIDED, gate=approved)),
         "approval-expired": render_approval(an_approval(state=ApprovalState.EXPIRED)),
+        "approval-earlier-opening": render_approval(an_approval(state=ApprovalState.VOID)),
         "approval-void": render_approval(
             an_approval(
                 state=ApprovalState.VOID,
+                gate=a_gate(state=GateState.VOID),
                 release=a_release(phase=ReleasePhase.CANCELLED, reason="wrong cutoff date"),
             )
         ),
@@ -155,13 +175,18 @@ def sample_pages() -> Mapping[str, str]:
         "release-failed": render_release(
             ReleaseView(release=failed, runs=failed_runs(), gates=(approved,), summary="", now=NOW)
         ),
-        "rollback": render_release(
-            ReleaseView(
-                release=_rollback(),
-                runs=rolled_back_runs(),
-                gates=(),
-                summary=release_summary(_rollback(), rolled_back_runs(), ESTATE),
-                now=NOW,
+        "rollback": render_rollback(a_rollback_view()),
+        "rollback-running": render_rollback(
+            a_rollback_view(
+                release=a_rollback(phase=ReleasePhase.ROLLING_BACK, ended_at=None),
+                runs=tuple(replace(run, phase=CircuitPhase.RESTORING, error="") for run in rolled_back_runs()),
+                marks=(),
+            )
+        ),
+        "rollback-checked": render_rollback(
+            a_rollback_view(
+                release=a_rollback(smoke_test=True),
+                check=CheckView(phase=ReleasePhase.FAILED, has_ended=True, runs=checked_runs()),
             )
         ),
         "rollback-new": render_rollback_form(a_rollback_form()),
@@ -217,6 +242,15 @@ def a_rollback_form(**changes: object) -> RollbackFormView:
     return replace(view, **changes)  # type: ignore[arg-type]  # columns of the dataclass
 
 
+def a_rollback_view(**changes: object) -> ReleaseView:
+    """A rollback of two circuits, one of which could not be put back."""
+    held = "PLANT001/CIRCUIT01: held since 2025-12-10T09:00:00Z, by otto@example.com, because predictions drifted overnight"
+    view = ReleaseView(
+        release=_rollback(), runs=rolled_back_runs(), gates=(), summary="", now=NOW, marks=(held,), view_token="x"
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # columns of the dataclass
+
+
 def _drift() -> Release:
     said = ("PLANT001/CIRCUIT01: mine is live on be-plant001-circuit01, deployment-20251210-1 should be",)
     return a_release(release_id="drift-1", phase=ReleasePhase.FAILED, kind=ProcessKind.DRIFT, total=1, warnings=said)
@@ -260,6 +294,8 @@ def _circuit() -> CircuitView:
             release=_rollback() if fence == 3 else a_release(release_id=release_id),
             gate=approved,
             gate_release=a_release(release_id="20251203.5" if fence == 3 else release_id),
+            approval=Approval(release_id=approved.release_id, by=(APPROVER,), at=NOW, evidence_sha256=approved.digest),
+            bundle_sha256="75b37ca0d720f39c1d14da9d91e4d7979321b7fb3d36777cb51f14903da562e6",
             model=f"plant001-circuit01 {deployment.removeprefix('deployment-')}",
             cutoff_date="2025-11-01",
         )
@@ -278,58 +314,91 @@ def _circuit() -> CircuitView:
     return CircuitView(circuit=circuit, now=NOW + timedelta(hours=2), times=times, lock=lock)
 
 
-def _list() -> tuple[Release, ...]:
-    return (
+def _list() -> tuple[Listed, ...]:
+    releases = (
         a_release(release_id="20251210.3", phase=ReleasePhase.TESTING),
         a_release(release_id="20251210.2", phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02: smoke test failed"),
         a_release(phase=ReleasePhase.AWAITING_PRODUCTION_APPROVAL),
         a_release(release_id="20251209.1", phase=ReleasePhase.SUCCEEDED),
         a_release(release_id="20251208.1", phase=ReleasePhase.EXPIRED),
     )
+    return tuple(listed_as(release) for release in releases)
 
 
-def sample_mails() -> Mapping[str, str]:
-    """Name -> the HTML part of each mail."""
+def sample_letters() -> Mapping[str, Letter]:
+    """Moment -> what there is to say then."""
     live = a_release(phase=ReleasePhase.SUCCEEDED)
     failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test")
+    decided = a_gate(state=GateState.APPROVED, decisions=(DECISION,))
+    one_vote = a_gate(decisions=(replace(DECISION, by="otto@example.com"),))
     production = a_letter(
         runs=three_tested(),
         release=a_release(phase=ReleasePhase.AWAITING_PRODUCTION_APPROVAL),
-        gates=(a_gate(GateName.PRODUCTION),),
+        gates=(decided, a_gate(GateName.PRODUCTION, opened_at=NOW)),
     )
-    letters = {
-        "mail-gate-opened": a_letter(),
-        "mail-gate-production": production,
-        "mail-gate-reminder": a_letter(Moment.GATE_REMINDER),
-        "mail-gate-expired": a_letter(Moment.GATE_EXPIRED, release=a_release(phase=ReleasePhase.EXPIRED)),
-        "mail-succeeded": a_letter(
+    return {
+        "gate-opened": a_letter(),
+        "gate-signed-in": a_letter(link=signed_in_link()),
+        "gate-production": production,
+        "gate-reminder": a_letter(Moment.GATE_REMINDER, gates=(one_vote,)),
+        "gate-expired": a_letter(Moment.GATE_EXPIRED, release=a_release(phase=ReleasePhase.EXPIRED)),
+        "succeeded": a_letter(
             Moment.RELEASE_SUCCEEDED,
             release=live,
             runs=three_live(),
+            gates=(decided, replace(decided, gate=GateName.PRODUCTION, opened_at=NOW)),
             summary=release_summary(live, three_live(), ESTATE),
             rollback_link=GateLink(url="https://releases.example.com/rollbacks/new?link=x", code="123456"),
         ),
-        "mail-failed": a_letter(Moment.RELEASE_FAILED, release=failed, runs=failed_runs()),
-        "mail-ended": a_letter(
+        "failed": a_letter(Moment.RELEASE_FAILED, release=failed, runs=failed_runs()),
+        "ended": a_letter(
             Moment.RELEASE_ENDED,
             release=a_release(phase=ReleasePhase.REJECTED, reason="rejected by mona@example.com: cutoff date"),
         ),
-        "mail-rollback": a_letter(
+        "rollback": a_letter(
             Moment.ROLLBACK_ENDED,
             release=_rollback(),
             runs=rolled_back_runs(),
             gates=(),
             summary=release_summary(_rollback(), rolled_back_runs(), ESTATE),
         ),
-        "mail-drift": a_letter(Moment.DRIFT_FOUND, release=_drift(), runs=(), gates=()),
-        "mail-invalid": a_letter(
+        "check-failed": a_letter(
+            Moment.CHECK_FAILED,
+            release=a_rollback(
+                release_id="check-20251211-0930-7f3a", kind=ProcessKind.CHECK, phase=ReleasePhase.FAILED
+            ),
+            runs=checked_runs(),
+            gates=(),
+        ),
+        "drift": a_letter(Moment.DRIFT_FOUND, release=_drift(), runs=(), gates=()),
+        "invalid": a_letter(
             Moment.ARTIFACT_INVALID,
             runs=(),
             gates=(),
             release=a_release(phase=ReleasePhase.INVALID, reason="circuits[0] has no cutoff_date"),
         ),
     }
-    return {name: render_mail(letter, ESTATE).html for name, letter in letters.items()}
+
+
+def sample_mails() -> Mapping[str, str]:
+    """Name -> the HTML part of each mail."""
+    return {f"mail-{name}": render_mail(letter, ESTATE).html for name, letter in sample_letters().items()}
+
+
+def sample_cards() -> Mapping[str, str]:
+    """Name -> a page with the card of each moment that a channel is told of."""
+    told = {name: letter for name, letter in sample_letters().items() if name != "invalid"}
+    return {f"card-{name}": card_page(letter) for name, letter in told.items()}
+
+
+def sample_sign_in() -> Mapping[str, str]:
+    """The local stack's page in the place of Entra ID."""
+    return {"sign-in": sign_in_page(parse_people({"People": PEOPLE}), "/approvals/token")}
+
+
+def samples() -> Mapping[str, str]:
+    """Everything that people are shown, by name."""
+    return {**sample_pages(), **sample_mails(), **sample_cards(), **sample_sign_in()}
 
 
 @contextlib.contextmanager
@@ -341,10 +410,12 @@ def page_server(pages: Mapping[str, str]) -> Iterator[str]:
             name = self.path.strip("/").split("?")[0]
             if name == "assets/pages.css":
                 self._reply(200, STYLESHEET, STYLESHEET_HEADERS)
+            elif name in SCRIPTS:
+                self._reply(200, SCRIPTS[name].read_bytes(), {"Content-Type": "text/javascript"})
             elif name in pages:
-                # Mails bring their styles along; mail programs apply no policy of ours.
-                headers = {"Content-Type": HEADERS["Content-Type"]} if name.startswith("mail-") else HEADERS
-                self._reply(200, pages[name].encode(), headers)
+                # Mails bring their styles along; mail programs and Teams apply no policy of ours.
+                ours = not name.startswith(("mail-", "card-", "sign-in"))
+                self._reply(200, pages[name].encode(), HEADERS if ours else {"Content-Type": HEADERS["Content-Type"]})
             else:
                 self._reply(404, b"", {})
 

@@ -3,38 +3,48 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from local.demo.manifest import EXAMPLE, Artifact
-from local.demo.seeding import seed
 from local.samples.dev_build import Trait
-from local.stack.parts import clean_environment
 from local.stack.places import ROOT
 from tests.support.pipeline import (
     ARTIFACT_NAME,
     AT_PRODUCTION_GATE,
     AT_REGISTRY_GATE,
+    BUILD_ID,
     ENDED,
     PRODUCTION_GATE,
     REGISTRY_GATE,
     Json,
     Pipeline,
     entry,
+    writes,
 )
 from tests.support.wire import exchange
 
-BUILD = "777"
 RAISING, BESIDE_IT = "PLANT101/CIRCUIT01", "PLANT101/CIRCUIT02"
 ORDINARY = "PLANT102/CIRCUIT01"
 NEVER_VALIDATED, VALIDATED = "PLANT103/CIRCUIT01", "PLANT103/CIRCUIT02"
-TRAITS = {RAISING: Trait.RAISES_ON_ITS_DATA, NEVER_VALIDATED: Trait.NEVER_VALIDATED}
+LOGGING, SILENT, WORDY = "PLANT401/CIRCUIT01", "PLANT402/CIRCUIT01", "PLANT404/CIRCUIT01"
+ONE, OTHER, NEW = "PLANT301/CIRCUIT01", "PLANT301/CIRCUIT02", "PLANT302/CIRCUIT01"
+TRAITS = dict.fromkeys((ONE, OTHER, NEW), Trait.ORDINARY) | {
+    RAISING: Trait.RAISES_ON_ITS_DATA,
+    BESIDE_IT: Trait.ORDINARY,
+    ORDINARY: Trait.ORDINARY,
+    NEVER_VALIDATED: Trait.NEVER_VALIDATED,
+    VALIDATED: Trait.ORDINARY,
+    LOGGING: Trait.LOGS_ERRORS,
+    SILENT: Trait.WRITES_NOTHING,
+    WORDY: Trait.WRITES_WORDS,
+}
 FIRST_MODELS = ("plant001-circuit01", "plant001-circuit02", "plant002-circuit01")
 
-WITHIN_SECONDS = 240
+WITHIN_SECONDS = 480
+"""Long, since a story waits for others and other suites share the machine: a guard against hanging, no claim."""
 KEEP_PACKAGES = ("-o", ".venv/.ready", "-o", "node_modules/.ready")
 """A test must never install anything, however old the marks of the last installation are."""
 QUICK = {
@@ -49,10 +59,11 @@ QUICK = {
 """Seconds that the Azure ML stand-in's operations take: what they are does not matter, that they take time does."""
 
 
-def make_quick(pipeline: Pipeline) -> None:
-    """Shorten the stand-in's operations."""
+def make_quick(pipeline: Pipeline, **but: float) -> None:
+    """Shorten the stand-in's operations, `but` those named to so many seconds."""
     url = f"{pipeline.stack.azure_ml.admin_url}/settings"
-    reply = exchange("POST", url, json.dumps({"durations": QUICK}).encode(), {"Content-Type": "application/json"})
+    body = json.dumps({"durations": QUICK | but}).encode()
+    reply = exchange("POST", url, body, {"Content-Type": "application/json"})
     assert reply.status == 200, reply.text
 
 
@@ -64,6 +75,12 @@ class Told:
     began: int
     approved: Mapping[str, int]
     ended: int
+
+
+def production_writes(pipeline: Pipeline, told: Told, *circuits: str) -> list[str]:
+    """What was written to mlw-prod about these `PLANT/CIRCUIT`s while their release ran."""
+    entries = [entry for entry in pipeline.azure_ml(told.began) if entry["n"] <= told.ended]
+    return writes(entries, "mlw-prod", *(f"be-{circuit.replace('/', '-').lower()}" for circuit in circuits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +96,26 @@ class Stories:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="story")
+        self._pool = ThreadPoolExecutor(max_workers=12, thread_name_prefix="story")
         make_quick(pipeline)
         run = self._pool.submit
-        self.built = run(self._build, [RAISING, BESIDE_IT, ORDINARY, NEVER_VALIDATED, VALIDATED])
         self.first = run(self._first)
+        self.built = run(lambda: self._pipeline.build(TRAITS))
         self.after_first = run(lambda: self._estate(self.first))
         self.smoke_failure = run(lambda: self._tell((RAISING, BESIDE_IT)))
         self.rejected = run(lambda: self._tell((ORDINARY,), {PRODUCTION_GATE: "reject"}))
+        self.logs_errors = run(lambda: self._later((LOGGING,)))
+        self.writes_nothing = run(lambda: self._later((SILENT,)))
+        self.writes_words = run(lambda: self._later((WORDY,), {PRODUCTION_GATE: "reject"}))
         self.second = run(lambda: self._demo(self.first, self.after_first, self.smoke_failure, self.rejected))
         self.after_second = run(lambda: self._estate(self.second))
         self.no_validated_model = run(lambda: self._demo(self.after_second, scenario="no-validated-model"))
+        self.twice = run(self._twice)
 
     def all_told(self) -> None:
-        """Wait until no story runs any more."""
-        for future in (self.no_validated_model, self.after_second, self.rejected, self.smoke_failure):
+        """Wait until no story runs any more, but `twice`, whose tests wait for it themselves."""
+        rows = (self.smoke_failure, self.logs_errors, self.writes_nothing, self.writes_words)
+        for future in (self.no_validated_model, self.after_second, self.rejected, *rows):
             future.result(WITHIN_SECONDS)
 
     def close(self) -> None:
@@ -101,22 +123,28 @@ class Stories:
 
     # ------------------------------------------------------------------------------------- what happens
 
-    def _build(self, circuits: list[str]) -> None:
-        content = {"circuits": [entry(circuit) for circuit in circuits]}
-        traits = {tuple(circuit.split("/")): trait for circuit, trait in TRAITS.items()}
-        seed(self._pipeline.stack, Artifact(release_id="", build_id=BUILD, content=content), traits)  # type: ignore[arg-type]
-
     def _first(self) -> Told:
         content = json.loads(EXAMPLE.read_text(encoding="utf-8"))
         artifact = Artifact(release_id=content["release_id"], build_id=content["build_id"], content=content)
-        seed(self._pipeline.stack, artifact, {})
+        self._pipeline.client.build(artifact, {})
         return self._follow(artifact.release_id, artifact.path, content, {})
 
     def _tell(self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None) -> Told:
         self.built.result(WITHIN_SECONDS)
         release_id = self._pipeline.fresh_id()
-        path = f"releases/{release_id}/{BUILD}/{ARTIFACT_NAME}"
+        path = f"releases/{release_id}/{BUILD_ID}/{ARTIFACT_NAME}"
         return self._follow(release_id, path, {"circuits": [entry(c) for c in circuits]}, decisions or {})
+
+    def _later(self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None) -> Told:
+        """When the first stories no longer fill the machine."""
+        for future in (self.smoke_failure, self.rejected):
+            future.result(WITHIN_SECONDS)
+        return self._tell(circuits, decisions)
+
+    def _twice(self) -> list[Told]:
+        """Not while a demo runs: it takes every write to mlw-prod before its own gate for a trespass."""
+        self.no_validated_model.result(WITHIN_SECONDS)
+        return [self._tell((ONE, OTHER)), self._tell((ONE, OTHER, NEW))]
 
     def _follow(self, release_id: str, path: str, content: Json, decisions: Mapping[str, str]) -> Told:
         """From the upload to the end, deciding at the gates."""
@@ -138,19 +166,7 @@ class Stories:
 
     def _estate(self, before: Future[Any]) -> Json:
         before.result(WITHIN_SECONDS)
-        azure_ml = self._pipeline.stack.azure_ml
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.support.estate_report", azure_ml.subscription_id, *FIRST_MODELS],
-            env=clean_environment() | {**azure_ml.env, "PYTHONWARNINGS": "ignore"},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=WITHIN_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        seen: Json = json.loads(done.stdout)
-        return seen
+        return self._pipeline.client.report(FIRST_MODELS)
 
     def _demo(self, *before: Future[Any], scenario: str = "") -> Command:
         """`make demo` as a person types it, against the running stack."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 from local.azure_ml.arm.endpoints import deletion_reply, known_endpoint, patched
+from local.azure_ml.arm.room import check_room_for_deployment
 from local.azure_ml.assets import find
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
-from local.azure_ml.errors import conflict, invalid, not_found, quota_exceeded
+from local.azure_ml.errors import conflict, invalid, not_found
 from local.azure_ml.names import check_deployment_name
 from local.azure_ml.operations import arm_url, begin
 from local.azure_ml.resources import (
@@ -47,7 +48,7 @@ async def put_deployment(world: World, call: Call) -> Reply:
     key = f"{workspace.name}/{endpoint['name']}/{name}"
     old = load(world, DEPLOYMENTS, key)
     if old is None:
-        _check_room(world, workspace, endpoint["name"])
+        check_room_for_deployment(world, workspace, endpoint["name"], DEPLOYMENTS)
     elif state_of(old) in IN_TRANSITION:
         raise conflict(f"Deployment '{name}' is in state '{state_of(old)}' and cannot be changed now.")
     wanted = _wanted(world, call, endpoint, old)
@@ -94,24 +95,6 @@ def known_deployment(world: World, workspace: Workspace, endpoint: str, name: st
     if found is None:
         raise not_found(f"Could not find deployment '{name}' on batch endpoint '{endpoint}'.")
     return found
-
-
-def _check_room(world: World, workspace: Workspace, endpoint: str) -> None:
-    quotas = world.settings.quotas
-    have = len(load_all(world, DEPLOYMENTS, f"{workspace.name}/{endpoint}/"))
-    limit = quotas["deployments_per_endpoint"]
-    if have >= limit:
-        raise quota_exceeded(f"Endpoint '{endpoint}' has {have} deployments; the limit is {limit}.")
-    neighbours = [
-        one
-        for one in world.settings.workspaces
-        if (one.region, one.subscription_id) == (workspace.region, workspace.subscription_id)
-    ]
-    have = sum(len(load_all(world, DEPLOYMENTS, f"{one.name}/")) for one in neighbours)
-    limit = quotas["deployments_per_region"]
-    if have >= limit:
-        message = f"The subscription has {have} deployments in region '{workspace.region}'; the limit is {limit}."
-        raise quota_exceeded(message)
 
 
 def _wanted(world: World, call: Call, endpoint: Document, old: Document | None) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from local.azure_ml.arm.room import check_room_for_endpoint
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
-from local.azure_ml.errors import conflict, invalid, not_found, quota_exceeded
+from local.azure_ml.errors import conflict, invalid, not_found
 from local.azure_ml.names import check_endpoint_name
 from local.azure_ml.operations import arm_url, begin
 from local.azure_ml.resources import (
@@ -39,7 +40,7 @@ async def put_endpoint(world: World, call: Call) -> Reply:
     key = f"{workspace.name}/{name}"
     old = load(world, ENDPOINTS, key)
     if old is None:
-        _check_room(world, workspace, name)
+        check_room_for_endpoint(world, workspace, name)
     elif state_of(old) in IN_TRANSITION:
         raise conflict(f"Endpoint '{name}' is in state '{state_of(old)}' and cannot be changed now.")
     wanted = _wanted(world, call, old)
@@ -122,21 +123,6 @@ def endpoints_in_region(world: World, region: str) -> list[tuple[Workspace, Docu
     """All endpoints of all workspaces in a region."""
     workspaces = [one for one in world.settings.workspaces if one.region == region]
     return [(one, found) for one in workspaces for found in load_all(world, ENDPOINTS, f"{one.name}/")]
-
-
-def _check_room(world: World, workspace: Workspace, name: str) -> None:
-    """Names are unique in a region (they are host names), and a region holds so many per subscription."""
-    there = endpoints_in_region(world, workspace.region)
-    if any(found["name"].lower() == name.lower() for _, found in there):
-        raise conflict(
-            f"The endpoint name '{name}' is already in use in region '{workspace.region}'. Choose another name."
-        )
-    limit = world.settings.quotas["endpoints_per_region"]
-    have = sum(1 for other, _ in there if other.subscription_id == workspace.subscription_id)
-    if have >= limit:
-        raise quota_exceeded(
-            f"The subscription has {have} endpoints in region '{workspace.region}'; the limit is {limit}."
-        )
 
 
 def _check_default(world: World, workspace: Workspace, endpoint: str, deployment: str | None) -> None:

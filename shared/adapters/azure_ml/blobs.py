@@ -16,6 +16,8 @@ from azure.storage.blob import BlobProperties, ContainerClient, StorageStreamDow
 CHUNK_BYTES = 4 * 1024 * 1024
 MOST_LINE_BYTES = 8 * 1024
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 20, 60, 3
+SOON = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+"""About 1, 3 and 5 s; the client's own 15, 18 and 24 s would hold a function for a minute and the queue behind it."""
 REMEMBERED_DIGESTS = 2_000
 
 DATASTORE_PATH = re.compile(r"azureml://(?:.+/)?datastores/(?P<datastore>[^/]+)/(?:paths/)?(?P<path>.+)")
@@ -176,6 +178,7 @@ def _manners() -> dict[str, Any]:
         "connection_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
         "retry_total": RETRIES,
+        **SOON,
     }
 
 

@@ -3,18 +3,21 @@
 `bootstrap` makes one gateway, hence one `Clients`, per process.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
+from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.identity import DefaultAzureCredential
+from azure.storage.blob import ContainerClient
 
 from shared.adapters.azure_ml.blobs import BlobFolder, datastore_path, open_container, open_signed, path_in_container
 from shared.adapters.azure_ml.errors import service_errors
+from shared.adapters.azure_ml.sign_in import SignIn
 from shared.config import Settings
 from shared.domain.errors import ConfigurationError, PermanentError
 from shared.domain.model import Environment
@@ -37,6 +40,10 @@ class Workspace(StrEnum):
 WORKSPACE_OF: Mapping[Environment, Workspace] = MappingProxyType(
     {Environment.TEST: Workspace.TEST, Environment.PRODUCTION: Workspace.PRODUCTION}
 )
+
+
+DATASTORE_SECONDS = 60
+"""How long an opened datastore is used: every look at a file would else ask for its place and its secret again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +69,18 @@ def sdk() -> "ModuleType":
 
 
 class _Kept[Key, Made]:
-    """A dictionary that makes what it lacks, once, however many threads ask."""
+    """A dictionary that makes what it lacks, once, however many threads ask; what it has had too long is made anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._seconds = seconds
         self._lock = Lock()
-        self._made: dict[Key, Made] = {}
+        self._made: dict[Key, tuple[float, Made]] = {}
 
     def get(self, key: Key, make: Callable[[], Made]) -> Made:
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            return self._made[key]
+            if key not in self._made or monotonic() - self._made[key][0] > self._seconds:
+                self._made[key] = (monotonic(), make())
+            return self._made[key][1]
 
 
 class Clients:
@@ -80,8 +88,9 @@ class Clients:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._credentials: _Kept[str, DefaultAzureCredential] = _Kept()
+        self._credentials: _Kept[str, SignIn] = _Kept()
         self._made: _Kept[str, MLClient] = _Kept()
+        self._containers: _Kept[tuple[Workspace, str], ContainerClient] = _Kept(DATASTORE_SECONDS)
 
     def scope(self, workspace: Workspace) -> Scope:
         """Where a workspace is."""
@@ -127,12 +136,15 @@ class Clients:
     def datastore(self, workspace: Workspace, datastore: str, path: str) -> BlobFolder:
         """A folder of a workspace's datastore, with the datastore's credentials or, if it has none, our identity."""
         with service_errors(f"opening the datastore {datastore} of {self.scope(workspace).workspace}"):
-            store = self.workspace(workspace).datastores.get(datastore, include_secrets=True)
-            account, endpoint = getattr(store, "account_name", ""), getattr(store, "endpoint", "core.windows.net")
-            container = getattr(store, "container_name", "") or getattr(store, "filesystem", "")
-            secret = getattr(store.credentials, "sas_token", None) or getattr(store.credentials, "account_key", None)
-            client = open_container(f"https://{account}.blob.{endpoint}", container, secret or self.credential())
+            client = self._containers.get((workspace, datastore), lambda: self._open_datastore(workspace, datastore))
         return BlobFolder(client, path)
+
+    def _open_datastore(self, workspace: Workspace, datastore: str) -> ContainerClient:
+        store = self.workspace(workspace).datastores.get(datastore, include_secrets=True)
+        account, endpoint = getattr(store, "account_name", ""), getattr(store, "endpoint", "core.windows.net")
+        container = getattr(store, "container_name", "") or getattr(store, "filesystem", "")
+        secret = getattr(store.credentials, "sas_token", None) or getattr(store.credentials, "account_key", None)
+        return open_container(f"https://{account}.blob.{endpoint}", container, secret or self.credential())
 
     def model_folder(self, workspace: Workspace, model: "Model") -> BlobFolder:
         """The files of a workspace's model."""
@@ -154,9 +166,9 @@ class Clients:
                 container = open_container(f"https://{account}", rest.partition("/")[0], self.credential())
         return BlobFolder(container, path_in_container(str(model.path)))
 
-    def credential(self) -> DefaultAzureCredential:
+    def credential(self) -> SignIn:
         """The one credential, with its one token cache."""
-        return self._credentials.get("default", DefaultAzureCredential)
+        return self._credentials.get("default", SignIn)
 
     def _workspace_client(self, scope: Scope) -> "MLClient":
         client: MLClient = sdk().workspace_client(

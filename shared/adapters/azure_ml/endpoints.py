@@ -176,7 +176,7 @@ class Endpoints:
             raise PermanentError(f"there is no endpoint {name} in {environment}")
         found.defaults = dict(defaults) if defaults else None
         with service_errors(f"changing the default of {name} in {environment}"):
-            self._clients.environment(environment).batch_endpoints.begin_create_or_update(found)
+            sdk().put_endpoint(self._clients.environment(environment), found)
 
     def _endpoint(self, environment: Environment, name: str) -> "BatchEndpoint | None":
         endpoints = self._clients.environment(environment).batch_endpoints

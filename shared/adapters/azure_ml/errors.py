@@ -1,6 +1,7 @@
 """Adapter: the one place where what Azure ML and its storage raise becomes our errors.
 
 seen -> ours, first match wins
+    the sign-in service failed or did not answer                        -> TransientError
     404 of a subscription, group or workspace; 401, 403; no credential  -> ConfigurationError
     408, 409, 429, 5xx, no status at all, connection                    -> TransientError
     any other status; 200 (a long-running operation that failed)        -> PermanentError
@@ -25,6 +26,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from shared.adapters.azure_ml.sign_in import SignInBroke
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 
 TRANSIENT = frozenset(
@@ -70,6 +72,8 @@ def translated(error: Exception, doing: str) -> PipelineError:
     """Our error for one of theirs."""
     message = f"{doing}: {_message(error)}"[:LONGEST_MESSAGE]
     match error:
+        case SignInBroke():
+            return TransientError(message)
         case ClientAuthenticationError():
             return ConfigurationError(message)
         case HttpResponseError():

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile, content_hash
 from shared.adapters.azure_ml.clients import Clients, Workspace, sdk
 from shared.adapters.azure_ml.errors import service_errors
 from shared.adapters.azure_ml.models import Models
+from shared.adapters.azure_ml.patience import PATIENCE, within
 from shared.adapters.azure_ml.scratch import clear_left_behind, scratch_folder
 from shared.application.ports import PromotedModel
 from shared.domain.errors import PermanentError, PipelineError, TransientError
@@ -81,9 +84,10 @@ class TemporarySpace:
 class Promotion(Models):
     """Writing models to the Registry."""
 
-    def __init__(self, clients: Clients, space: TemporarySpace) -> None:
+    def __init__(self, clients: Clients, space: TemporarySpace, patience: timedelta = PATIENCE) -> None:
         super().__init__(clients)
         self._space = space
+        self._patience = patience
 
     def promote(
         self, *, name: str, source_version: str, version: str, tags: Mapping[str, str], mode: str
@@ -146,19 +150,21 @@ class Promotion(Models):
 
     def _share(self, wanted: _Wanted) -> None:
         client = self._clients.own_dev()
+        share = partial(
+            client.models.share,
+            wanted.name,
+            wanted.source_version,
+            share_with_name=wanted.name,
+            share_with_version=wanted.version,
+            registry_name=self._clients.settings.registry_name,
+        )
         with self._settled(wanted, "sharing"):
-            client.models.share(
-                wanted.name,
-                wanted.source_version,
-                share_with_name=wanted.name,
-                share_with_version=wanted.version,
-                registry_name=self._clients.settings.registry_name,
-            )
+            within(self._patience, share, f"sharing {wanted} to the Registry")
 
     def _write(self, wanted: _Wanted, model: "Model") -> None:
         client = self._clients.registry()
         with self._settled(wanted, "writing"):
-            client.models.create_or_update(model)
+            within(self._patience, lambda: client.models.create_or_update(model), f"writing {wanted} to the Registry")
 
     @contextmanager
     def _settled(self, wanted: _Wanted, doing: str) -> Iterator[None]:

@@ -32,7 +32,7 @@ _uploads: Any = uploads
 _uploads.tqdm = partial(_uploads.tqdm, disable=True)  # show_progress must stay on (below); its bar is for terminals
 
 RETRIES = 3
-"""The SDK's own repeats; its default of 10 would keep a function waiting for minutes."""
+"""The SDK's own repeats in all; its default of 10 allows three for each kind of trouble, one kind after the other."""
 REGISTRY_API = "2021-10-01-dataplanepreview"
 PREDICTIONS = "predictions.csv"
 MINI_BATCH_SECONDS, MINI_BATCH_RETRIES = 300, 3
@@ -108,6 +108,22 @@ def new_deployment(spec: DeploymentSpec, *, registry: str, compute: str, error_t
 def folder_input(uri: str) -> Input:
     """A folder of a datastore as a job's input."""
     return Input(type=AssetTypes.URI_FOLDER, path=uri)
+
+
+def put_endpoint(client: MLClient, endpoint: BatchEndpoint) -> None:
+    """Ask for a change of an endpoint as it was read, in one request.
+
+    The public method reads the workspace first, for a location that the endpoint itself knows, and its poller asks how
+    the operation goes beside those who look at the endpoint anyway.
+    """
+    endpoints = client.batch_endpoints
+    endpoints._batch_operation.begin_create_or_update(  # noqa: SLF001
+        endpoint_name=str(endpoint.name),
+        body=endpoint._to_rest_batch_endpoint(location=str(endpoint.location)),  # noqa: SLF001
+        resource_group_name=endpoints._resource_group_name,  # noqa: SLF001
+        workspace_name=endpoints._workspace_name,  # noqa: SLF001
+        polling=False,
+    )
 
 
 def delete_deployment(client: MLClient, endpoint: str, name: str) -> None:

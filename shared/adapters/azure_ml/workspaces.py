@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from shared.adapters.azure_ml.clients import WORKSPACE_OF, Clients, Workspace, sdk
 from shared.adapters.azure_ml.errors import service_errors, unless_missing
@@ -14,12 +14,27 @@ from shared.domain.errors import ConfigurationError
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import test_data_path
 
-if TYPE_CHECKING:
-    from azure.ai.ml.entities import BatchEndpoint
-
 BLOB_STORE = "workspaceblobstore"
 USE_SECONDS = 60
 """A release of many circuits asks for each of them; the answer is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An endpoint that counts, of whichever type."""
+
+    workspace: Workspace
+    workspace_name: str
+    name: str
+    online: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Of the type and in a workspace in which releases make endpoints."""
+        return not self.online and self.workspace is not Workspace.DEV
+
+    def __str__(self) -> str:
+        return f"the {'online' if self.online else 'batch'} endpoint {self.name} in {self.workspace_name}"
 
 
 class Workspaces:
@@ -27,25 +42,13 @@ class Workspaces:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._regions: dict[Environment, str] = {}
+        self._regions: dict[Workspace, str] = {}
         self._uses: dict[tuple[str, str, int], tuple[float, RegionUse]] = {}
         self._lock = Lock()
 
     def region(self, environment: Environment) -> str:
         """Asked once per process: a workspace does not move."""
-        with self._lock:
-            known = self._regions.get(environment)
-        if known:
-            return known
-        scope = self._clients.scope(WORKSPACE_OF[environment])
-        client = self._clients.environment(environment)
-        workspace = unless_missing(
-            lambda: client.workspaces.get(scope.workspace), f"reading the workspace {scope.workspace}"
-        )
-        if workspace is None:
-            raise ConfigurationError(f"there is no workspace {scope.workspace} in {scope.resource_group}")
-        with self._lock:
-            return self._regions.setdefault(environment, str(workspace.location))
+        return self._region_of(WORKSPACE_OF[environment])
 
     def compute_exists(self, environment: Environment) -> bool:
         return self._compute_words(environment) is not None
@@ -70,7 +73,7 @@ class Workspaces:
             return folder.head(place.name, limit)
 
     def region_use(self, environment: Environment, *, count_from: int) -> RegionUse:
-        """Batch endpoints of Test and Production in this region; the list is read at most once a minute."""
+        """Endpoints of all types of our three workspaces in this region; the lists are read at most once a minute."""
         region, subscription = self.region(environment), self._clients.scope(WORKSPACE_OF[environment]).subscription_id
         key = (region, subscription, count_from)
         with self._lock:
@@ -82,30 +85,55 @@ class Workspaces:
         return use
 
     def _region_use(self, region: str, subscription: str, count_from: int) -> RegionUse:
-        places = [
-            (environment, str(endpoint.name))
-            for environment in Environment
-            if self.region(environment) == region
-            and self._clients.scope(WORKSPACE_OF[environment]).subscription_id == subscription
-            for endpoint in self._endpoints_of(environment)
+        there = [
+            place
+            for workspace in Workspace
+            if self._clients.scope(workspace).subscription_id == subscription
+            for place in self._endpoints_in(region, workspace)
         ]
-        counted = len(places) >= count_from
+        counted = len(there) >= count_from
         return RegionUse(
             region=region,
             subscription=subscription,
-            endpoints=frozenset(name for _, name in places),
-            deployments=sum(self._deployments_on(*place) for place in places) if counted else None,
+            endpoints=frozenset(place.name for place in there if place.is_ours),
+            others={place.name: str(place) for place in there if not place.is_ours},
+            deployments=sum(self._deployments_on(place) for place in there) if counted else None,
         )
 
-    def _endpoints_of(self, environment: Environment) -> "list[BatchEndpoint]":
-        endpoints = self._clients.environment(environment).batch_endpoints
-        with service_errors(f"listing the endpoints in {environment}"):
-            return list(endpoints.list())
+    def _endpoints_in(self, region: str, workspace: Workspace) -> "list[_Place]":
+        try:
+            return self._endpoints_of(workspace) if self._region_of(workspace) == region else []
+        except ConfigurationError:
+            if workspace is Workspace.DEV:
+                return []  # reading models is all we need there: what may not be seen can't be counted
+            raise
 
-    def _deployments_on(self, environment: Environment, endpoint: str) -> int:
-        deployments = self._clients.environment(environment).batch_deployments
-        with service_errors(f"counting the deployments of {endpoint} in {environment}"):
-            return sum(1 for _ in deployments.list(endpoint))
+    def _endpoints_of(self, workspace: Workspace) -> "list[_Place]":
+        client, name = self._clients.workspace(workspace), self._clients.scope(workspace).workspace
+        with service_errors(f"listing the endpoints in {name}"):
+            batch = [_Place(workspace, name, str(one.name)) for one in client.batch_endpoints.list()]
+            online = [_Place(workspace, name, str(one.name), online=True) for one in client.online_endpoints.list()]
+        return batch + online
+
+    def _deployments_on(self, place: "_Place") -> int:
+        client = self._clients.workspace(place.workspace)
+        deployments = client.online_deployments if place.online else client.batch_deployments
+        with service_errors(f"counting the deployments of {place}"):
+            return sum(1 for _ in deployments.list(place.name))
+
+    def _region_of(self, workspace: Workspace) -> str:
+        with self._lock:
+            known = self._regions.get(workspace)
+        if known:
+            return known
+        scope, client = self._clients.scope(workspace), self._clients.workspace(workspace)
+        found = unless_missing(
+            lambda: client.workspaces.get(scope.workspace), f"reading the workspace {scope.workspace}"
+        )
+        if found is None:
+            raise ConfigurationError(f"there is no workspace {scope.workspace} in {scope.resource_group}")
+        with self._lock:
+            return self._regions.setdefault(workspace, str(found.location))
 
     def _compute_words(self, environment: Environment) -> str | None:
         name = self._clients.settings.compute_name

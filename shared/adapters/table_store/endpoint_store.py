@@ -1,16 +1,18 @@
 """Adapter table_store: `EndpointStore` on the table endpoints, one partition per endpoint."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableEntity, TableServiceClient
 
 from shared.adapters.table_store.codec import encode, stamp
 from shared.adapters.table_store.keys import in_partition, literal, prefixed
 from shared.adapters.table_store.rows import versioned
 from shared.adapters.table_store.table import Table, Write
 from shared.application.ports import Versioned
-from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry
+from shared.domain.errors import ConflictError
+from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry, LedgerNote
 
 LOCK = "lock"
 
@@ -29,8 +31,8 @@ class TableEndpointStore:
         partition = _partition(lock.environment, lock.circuit)
         rows = [Write(columns={"PartitionKey": partition, "RowKey": LOCK, **encode(lock)}, etag=etag)]
         if ledger is not None:
-            number = f"d|{ledger.fence:012d}"
-            rows.append(Write(columns={"PartitionKey": partition, "RowKey": number, **encode(ledger)}, etag=None))
+            keys = {"PartitionKey": partition, "RowKey": _entry_key(ledger.fence)}
+            rows.append(Write(columns={**keys, **encode(ledger)}, etag=None))
         return self._endpoints.write(*rows)[0]
 
     def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
@@ -46,8 +48,34 @@ class TableEndpointStore:
         return [versioned(EndpointLock, row).row for row in found]
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
-        found = self._endpoints.query(in_partition(_partition(environment, circuit), prefixed("d|")))
-        return [versioned(LedgerEntry, row).row for row in reversed(found)]
+        found = self._history(environment, circuit)
+        notes = {row["RowKey"]: versioned(LedgerNote, row).row for row in found if row["RowKey"].startswith("e|")}
+        entries = [versioned(LedgerEntry, row).row for row in reversed(found) if row["RowKey"].startswith("d|")]
+        return [replace(entry, note=notes.get(_note_key(entry.fence))) for entry in entries]
+
+    def note(self, note: LedgerNote) -> None:
+        keys = {"PartitionKey": _partition(note.environment, note.circuit), "RowKey": _note_key(note.fence)}
+        try:
+            self._endpoints.write(Write(columns={**keys, **encode(note)}, etag=None))
+        except ConflictError:
+            return  # noted before
+
+    def remove_ledger(self, environment: Environment, circuit: Circuit, fences: Sequence[int]) -> None:
+        rows = {name for fence in fences for name in (_entry_key(fence), _note_key(fence))}
+        self._endpoints.delete(*(row for row in self._history(environment, circuit) if row["RowKey"] in rows))
+
+    def _history(self, environment: Environment, circuit: Circuit) -> list[TableEntity]:
+        """Ledger rows and what is noted beside them, in one request."""
+        between = f"RowKey ge 'd|' and RowKey lt {literal('e}')}"
+        return self._endpoints.query(in_partition(_partition(environment, circuit), between))
+
+
+def _entry_key(fence: int) -> str:
+    return f"d|{fence:012d}"
+
+
+def _note_key(fence: int) -> str:
+    return f"e|{fence:012d}"
 
 
 def _locks_of(environment: Environment, plant_id: str = "") -> str:

@@ -6,18 +6,19 @@ from datetime import datetime
 from azure.data.tables import TableEntity, TableServiceClient
 
 from shared.adapters.table_store.codec import decode, encode, stamp
+from shared.adapters.table_store.index import ReleaseIndex
 from shared.adapters.table_store.keys import any_of, in_partition, key, literal, prefixed
 from shared.adapters.table_store.rows import any_row, entity, history_lines, versioned, writes
 from shared.adapters.table_store.table import Table, Write, etag_of
 from shared.application.ports import ActiveRelease, Change, HistoryLine, ReleaseRow, Versioned
 from shared.domain.errors import ConflictError
+from shared.domain.listing import Listed, Wanted, listed_as
 from shared.domain.model import LONG_AGO, Circuit, CircuitPhase, CircuitRun, Gate, GateName, Notice, Release, Round
 from shared.domain.rows import RELEASE_KEY, gate_key, run_key
 
 ACTIVE = "active"
+KEY_COLUMNS = ("PartitionKey", "RowKey", "plant_id", "circuit_id")
 HISTORY_COLUMNS = ("PartitionKey", "RowKey", "row", "hist", *(f"hist_{n}" for n in range(1, 10)))
-LAST_MONTH = 999_999
-LAST_SEQ = 10**14 - 1
 RUNS = prefixed("c|")
 
 
@@ -27,7 +28,7 @@ class TableReleaseStore:
     def __init__(self, service: TableServiceClient) -> None:
         self._releases = Table(service, "releases")
         self._active = Table(service, "active")
-        self._index = Table(service, "index")
+        self._index = ReleaseIndex(service)
 
     # ------------------------------------------------------------------------------------ begin and end
 
@@ -35,10 +36,10 @@ class TableReleaseStore:
         stored = self.release(release.release_id)
         if stored is None:
             self._list_as_active(release)
+            self._index.unsettle(release)
             stored = self._first(release)
         if stored.row.manifest_sha256 != release.manifest_sha256:
             raise ConflictError(f"release {release.release_id} exists with other content; the first one stays")
-        self._add_to_index(stored.row)
 
     def _list_as_active(self, release: Release) -> None:
         try:
@@ -59,35 +60,31 @@ class TableReleaseStore:
             return stored
         return Versioned(row=release, etag=etag)
 
-    def _add_to_index(self, release: Release) -> None:
-        columns = {
-            "PartitionKey": _month(_order(release)),
-            "RowKey": _newest_first(release),
-            "release_id": release.release_id,
-        }
-        if self._index.get(columns["PartitionKey"], columns["RowKey"]) is None:
-            try:
-                self._index.write(Write(columns=columns, etag=None))
-            except ConflictError:
-                return
-
-    def finish(self, release: Release, *, given_up_before: datetime = LONG_AGO) -> None:
+    def finish(
+        self, release: Release, *, undelivered: tuple[str, ...] = (), given_up_before: datetime = LONG_AGO
+    ) -> None:
+        # The index first, `active` next: a retry writes them the other way round, so one of the two ETags is stale.
+        indexed, etag = self._index.row_of(release)
         found = self._active.get(ACTIVE, key(release.release_id))
         if found is None:
             return
         listed = decode(ActiveRelease, found)
         if listed.gen <= release.gen or listed.listed_at < given_up_before:
+            if not indexed.settled or indexed.gen != release.gen:
+                self._index.settle(release, listed_as(release, undelivered=undelivered), etag)
             self._active.delete(found)
 
     def forget(self, release_id: str) -> None:
         found = self._active.get(ACTIVE, key(release_id))
         if found is not None and self.release(release_id) is None:
+            self._index.drop_orphan(release_id, decode(ActiveRelease, found).listed_at)
             self._active.delete(found)
 
     def reactivate(self, release: Release, at: datetime) -> None:
         found = self._active.get(ACTIVE, key(release.release_id))
         etag = None if found is None else etag_of(found)
         self._active.write(Write(columns=_active_entity(release, at), etag=etag))
+        self._index.unsettle(release)
 
     # ------------------------------------------------------------------------------------------- one row
 
@@ -177,12 +174,45 @@ class TableReleaseStore:
         found = self._active.get(ACTIVE, key(release_id))
         return None if found is None else decode(ActiveRelease, found)
 
-    def recent(self, *, limit: int, cursor: str = "") -> tuple[Sequence[Release], str]:
-        found = self._index.query(_after(cursor), limit=limit + 1)
-        page = found[:limit]
-        stored = (self.release(row["release_id"]) for row in page)
-        more = len(found) > limit and bool(page)
-        return [one.row for one in stored if one is not None], page[-1]["RowKey"] if more else ""
+    def list_circuits(self, release: Release, circuits: Sequence[Circuit]) -> None:
+        self._index.list_circuits(release, circuits)
+
+    def list_releases(self, wanted: Wanted, *, limit: int, cursor: str = "") -> tuple[Sequence[Listed], str]:
+        return self._index.page(wanted, limit=limit, cursor=cursor)
+
+    def listed_release(self, release_id: str) -> Listed | None:
+        return self._index.of(release_id)
+
+    def undelivered(self, since: datetime) -> Sequence[Listed]:
+        return self._index.undelivered(since)
+
+    # ----------------------------------------------------------------------------------------- retention
+
+    def ended_before(self, at: datetime, *, rows_gone: bool, limit: int, after: str = "") -> Sequence[Listed]:
+        return self._index.ended_before(at, rows_gone=rows_gone, limit=limit, after=after)
+
+    def remove(self, release: Versioned[Release]) -> None:
+        found = self._releases.get(key(release.row.release_id), RELEASE_KEY)
+        if found is not None and etag_of(found) != release.etag:
+            raise ConflictError(f"release {release.row.release_id} has been written since")
+        if found is not None:
+            self._releases.delete(found)
+
+    def remove_rest(self, release_id: str, *, limit: int) -> int:
+        if self.release(release_id) is not None:
+            raise ConflictError(f"release {release_id} has been started again")
+        found = self._releases.query(in_partition(release_id), select=KEY_COLUMNS, limit=limit)
+        runs = [row for row in found if row["RowKey"].startswith("c|")]
+        circuits = [Circuit(plant_id=row["plant_id"], circuit_id=row["circuit_id"]) for row in runs]
+        self._index.drop_circuits(release_id, circuits)
+        self._releases.delete(*found)
+        return len(found)
+
+    def note_rows_gone(self, listed: Listed) -> None:
+        self._index.note_rows_gone(listed)
+
+    def forget_listed(self, listed: Listed) -> None:
+        self._index.forget(listed)
 
 
 def _active_entity(release: Release, at: datetime) -> dict[str, object]:
@@ -196,25 +226,3 @@ def _active_entity(release: Release, at: datetime) -> dict[str, object]:
         listed_at=at,
     )
     return {"PartitionKey": ACTIVE, "RowKey": key(release.release_id), **encode(row)}
-
-
-def _month(seq: int) -> str:
-    """Of the release's date, inverted, so that the whole table lies newest first."""
-    return f"{LAST_MONTH - seq // 100_000_000:06d}"
-
-
-def _newest_first(release: Release) -> str:
-    return key(f"{LAST_SEQ - _order(release):014d}|{release.release_id}")
-
-
-def _order(release: Release) -> int:
-    """Its seq; one that was refused at the door has none and stands at the end of the day it came."""
-    return release.seq or int(f"{release.created_at:%Y%m%d}") * 1_000_000 + 999_999
-
-
-def _after(cursor: str) -> str:
-    """Older months lie behind, and everything in them has greater row keys: two comparisons find the next page."""
-    if not cursor:
-        return "PartitionKey ge ''"
-    seq = LAST_SEQ - int(cursor[:14])
-    return f"PartitionKey ge {literal(_month(seq))} and RowKey gt {literal(cursor)}"

@@ -6,7 +6,7 @@ Every write therefore carries a fresh op_id, and whatever looks like a failure i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import batched, islice
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +23,8 @@ MOST_OPERATIONS = 100
 """Documented limit of a transaction; Azurite answers a bigger one with broken multipart, so it is judged here."""
 NO_ROW = "W/\"datetime'1970-01-01T00%3A00%3A00.0000000Z'\""
 """The ETag reported for a row that somebody else has written since: it matches nothing."""
-TRIES = 2
+LAST_OF_TRIES = (False, True)
+"""Two tries; whether each is the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +43,16 @@ class Table:
         self._name = name
 
     def ensure(self) -> None:
-        """Make the table if it is not there."""
-        with translated(f"creating table {self._name}"):
+        """Make the table if it is not there; where no answer came, it is asked for again."""
+        for last in LAST_OF_TRIES:
             try:
                 self._client.create_table()
             except ResourceExistsError:
+                return
+            except AzureError as error:
+                if last or not is_transient(status_of(error)):
+                    raise translate(error, f"creating table {self._name}") from error
+            else:
                 return
 
     def get(self, partition: str, row: str) -> TableEntity | None:
@@ -84,7 +90,7 @@ class Table:
             raise ValueError(f"{len(writes)} rows in one transaction; 1 to {MOST_OPERATIONS} are possible")
         op_id = uuid4().hex
         tagged = [Write(columns=write.columns | {"op_id": op_id}, etag=write.etag) for write in writes]
-        for last in (False,) * (TRIES - 1) + (True,):
+        for last in LAST_OF_TRIES:
             try:
                 return self._with_table(lambda: self._submit(tagged))
             except AzureError as error:
@@ -95,12 +101,29 @@ class Table:
                     raise translate(error, f"writing to {self._name}") from error
         raise AssertionError("the last try returns or raises")
 
-    def delete(self, entity: TableEntity) -> None:
-        """Delete a row that must still be as it was read; one that is gone is fine.
+    def delete(self, *entities: TableEntity) -> None:
+        """Delete rows of one partition that must still be as they were read; what is gone is fine.
 
         Raises:
-            ConflictError: it is another one now.
+            ConflictError: one of them is another now.
         """
+        for some in batched(entities, MOST_OPERATIONS, strict=False):
+            self._delete_some(some)
+
+    def _delete_some(self, entities: Sequence[TableEntity]) -> None:
+        """Together; one by one if that fails, for one row that is gone, or an answer that is lost, fails them all."""
+        if len(entities) > 1:
+            try:
+                self._client.submit_transaction([_deletion(entity) for entity in entities])
+            except AzureError as error:
+                if status_of(error) not in LOST_ROW and not is_transient(status_of(error)):
+                    raise translate(error, f"deleting from {self._name}") from error
+            else:
+                return
+        for entity in entities:
+            self._delete_one(entity)
+
+    def _delete_one(self, entity: TableEntity) -> None:
         partition, row = entity["PartitionKey"], entity["RowKey"]
         try:
             self._client.delete_entity(
@@ -175,6 +198,10 @@ def _operation(write: Write) -> Any:
     if write.etag is None:
         return (TransactionOperation.CREATE, write.columns)
     return (TransactionOperation.UPDATE, write.columns, {"mode": UpdateMode.REPLACE, **_if_match(write.etag)})
+
+
+def _deletion(entity: TableEntity) -> Any:
+    return (TransactionOperation.DELETE, entity, _if_match(etag_of(entity)))
 
 
 def _is_missing_table(error: HttpResponseError) -> bool:

@@ -14,6 +14,7 @@ from shared.application.endpoints import (
     want_live,
 )
 from shared.application.live import live_evidence, read_live
+from shared.application.live_again import score_live_again
 from shared.application.locks import LockLost, marks
 from shared.application.ports import Ports
 from shared.application.side_by_side import side_by_side
@@ -52,11 +53,13 @@ def _in_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
         case Converged(default=default):
             why = "" if default == run.deployment else f"a newer release's {default} stays Test's default"
     live = read_live(run, ports, ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
+    if waiting := score_live_again(work, ports, live):
+        return waiting
     fresh = live.name != run.live_deployment
     models = ports.models.dev_models(run.model_name) if fresh else ()
     evidence: dict[str, object] = {"live": live_evidence(run, ports, live, models)} if fresh else {}
     evidence["side_by_side"] = side_by_side(run, ports, live)
-    evidence |= marks(ports, run.circuit, run.evidence)
+    evidence |= marks(ports, run, run.evidence)
     return TestDefaultSet(at=ports.clock.now(), why=why, live_deployment=live.name, evidence=evidence)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.application.diagnosis import diagnose_deployment, failed
+from shared.application.diagnosis import START_ANEW, diagnose_deployment, failed
 from shared.application.locks import (
     LockLost,
     LockOnHold,
@@ -25,7 +25,6 @@ from shared.domain.events import (
     CircuitSuperseded,
     ProductionLocked,
     ProductionStaged,
-    StepFailed,
     StillRunning,
     TestDeploymentReady,
 )
@@ -33,6 +32,7 @@ from shared.domain.model import CircuitPhase, CircuitRun, Environment, LedgerEnt
 from shared.domain.naming import deployment_tags, endpoint_tags
 from shared.domain.smoke_verdict import COMPLETED
 
+ASK_AGAIN = "then retry the release: gate 2 is asked again, about what is live now"
 CONTENT_HASH = "content_hash"
 """The Registry property that holds the SHA-256 of a model's content (D12)."""
 
@@ -171,12 +171,9 @@ def _spec(work: Work, ports: Ports, environment: Environment, endpoint: Endpoint
 def _lock(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     changed = _change_since_approval(work.run, ports)
     if changed:
-        return _refused(ports, changed)
+        told = f"changed since approval: {changed}; production was not touched, start a new release"
+        return failed(ports, told, (START_ANEW,))
     return settle(ports.clock, lambda: _lock_and_freeze(work, ports))
-
-
-def _refused(ports: Ports, changed: str) -> StepFailed:
-    return failed(ports, f"changed since approval: {changed}; production was not touched, start a new release")
 
 
 def _change_since_approval(run: CircuitRun, ports: Ports) -> str:
@@ -220,7 +217,8 @@ def _freeze(work: Work, ports: Ports, taken: LockTaken) -> CircuitEvent | StillR
     if default not in {run.live_deployment, run.deployment}:
         was = f"{run.live_deployment or '(none)'} was live at approval, now {default or '(none)'} is"
         if not was_set_by_older_release(ledger, default, work.release.seq):
-            return _refused(ports, was)
+            told = f"changed since approval: {was}; production was not touched"
+            return failed(ports, told, (f"next: find out who changed {run.endpoint}, {ASK_AGAIN}",))
         warnings = (f"{was}: release {ledger[0].release_id} has gone live meanwhile",)
     if default != run.deployment and (drifted := drift_told(taken.lock.row, endpoint)):
         circuit = f"{run.circuit.plant_id}/{run.circuit.circuit_id}"

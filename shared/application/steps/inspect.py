@@ -10,7 +10,7 @@ from shared.application.diagnosis import failed
 from shared.application.live import Live, live_evidence, metrics_of, read_live
 from shared.application.locks import marks
 from shared.application.ports import Endpoint, ModelVersion, Ports, ProvisioningState
-from shared.application.quotas import region_rooms
+from shared.application.quotas import region_rooms, region_uses
 from shared.application.work import Work
 from shared.domain.choice import Candidate, Wish, choose
 from shared.domain.errors import ConfigurationError, PermanentError
@@ -263,10 +263,18 @@ def _region_collision(seen: _Inspection) -> None:
 
 
 def _region_room(seen: _Inspection) -> None:
-    """D4: what the whole release needs in its regions; each of its circuits would run into the limit."""
+    """D2: the circuit's names are free; D4: there is room for the whole release, or each circuit would run into it."""
+    uses = region_uses(seen.work, seen.ports)
     quota: dict[str, object] = {}
     findings: dict[str, None] = {}
-    for environment, rooms in region_rooms(seen.work, seen.ports).items():
+    for environment, use in uses.items():
+        name = _endpoint_name(seen.run, environment)
+        if holder := use.others.get(name):
+            findings[
+                f"{environment}: the name {name} is taken in {use.region} by {holder}; change "
+                f"{TEMPLATE_SETTINGS[environment]}, or delete that endpoint"
+            ] = None
+    for environment, rooms in region_rooms(seen.work, seen.ports, uses).items():
         quota[f"{environment}_region"] = {room.what: room.as_json() for room in rooms}
         findings |= dict.fromkeys(str(room) for room in rooms if room.missing)
     seen.evidence["quota"] = {**_quota(seen), **quota}
@@ -276,7 +284,7 @@ def _region_room(seen: _Inspection) -> None:
 def _live(seen: _Inspection) -> None:
     """What an approver compares with; a release never goes back in time by accident."""
     seen.live = read_live(seen.run, seen.ports, seen.endpoints.get(Environment.PRODUCTION))
-    seen.evidence |= marks(seen.ports, seen.run.circuit, {})
+    seen.evidence |= marks(seen.ports, seen.run, {})
     seen.evidence["live"] = live_evidence(seen.run, seen.ports, seen.live, seen.dev_models)
     cutoff, live_cutoff = seen.run.cutoff_date, seen.live.cutoff_date
     if seen.run.allow_older_cutoff or not (_is_iso_date(live_cutoff) and _is_iso_date(cutoff)):

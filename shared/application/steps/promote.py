@@ -1,8 +1,9 @@
 """Step: copy the approved Dev model into the Registry under the release's own version, with its seven tags."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from shared.application.diagnosis import diagnose_promotion, failed
+from shared.application.diagnosis import START_ANEW, diagnose_promotion, failed
 from shared.application.ports import ModelVersion, Ports, PromotedModel
 from shared.application.work import Work
 from shared.domain.errors import ConfigurationError, PermanentError
@@ -10,14 +11,17 @@ from shared.domain.events import ModelPromoted, StepFailed
 from shared.domain.model import CircuitRun
 from shared.domain.naming import registry_tags
 
+PROMOTED_AT = "promoted_at"
+"""The one tag that whoever was first decides: tries that overlap, or come again later, keep it."""
+
 
 def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
     """R13-R17. Repeatable: a version that is already there keeps its content and its promoted_at."""
     changed = _change_since_approval(work.run, ports)
     if changed:
-        return failed(ports, f"changed since approval: {changed}; start a new release")
+        return failed(ports, f"changed since approval: {changed}; start a new release", (START_ANEW,))
     started = ports.clock.now()
-    tags = _tags(work, ports)
+    tags = _tags(work, started)
     try:
         promoted = _promote(work, ports, tags)
     except ConfigurationError:
@@ -31,7 +35,7 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
     return ModelPromoted(
         at=ended,
         source_hash=promoted.content_hash,
-        registry_tags=tags,
+        registry_tags=dict(promoted.version.tags),
         evidence={
             "promotion": {
                 "mode": promoted.mode,
@@ -65,25 +69,14 @@ def _tag_changes(run: CircuitRun, model: ModelVersion) -> str:
     )
 
 
-def _tags(work: Work, ports: Ports) -> dict[str, str]:
+def _tags(work: Work, promoted_at: datetime) -> dict[str, str]:
     return registry_tags(
         work.run.circuit,
         cutoff_date=work.run.cutoff_date,
-        promoted_at=_promoted_at(work, ports),
+        promoted_at=promoted_at,
         release_id=work.release.release_id,
         build_id=work.release.build_id,
     )
-
-
-def _promoted_at(work: Work, ports: Ports) -> datetime:
-    """Now, unless an earlier try got as far as writing it."""
-    held = ports.models.registry_model(work.run.model_name, work.run.model_version)
-    if held and held.tags.get("release_id") == work.release.release_id:
-        try:
-            return datetime.fromisoformat(held.tags.get("promoted_at", ""))
-        except ValueError:
-            pass
-    return ports.clock.now()
 
 
 def _promote(work: Work, ports: Ports, tags: dict[str, str]) -> PromotedModel:
@@ -100,8 +93,12 @@ def _problem(run: CircuitRun, promoted: PromotedModel, tags: dict[str, str]) -> 
     """The Registry was read back: does it say what we wrote?"""
     if promoted.content_hash != run.source_hash:
         return f"the Registry's {run.model_name} version {run.model_version} has other content than was approved"
-    if dict(promoted.version.tags) != tags:
-        return (
-            f"the Registry's {run.model_name} version {run.model_version} has other tags: {dict(promoted.version.tags)}"
-        )
+    held = promoted.version.tags
+    if not _same(held, tags):
+        return f"the Registry's {run.model_name} version {run.model_version} has other tags: {dict(held)}"
     return ""
+
+
+def _same(held: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """All seven, six of them with what we meant."""
+    return held.keys() == tags.keys() and all(held[name] == tags[name] for name in tags if name != PROMOTED_AT)

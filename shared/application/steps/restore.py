@@ -18,6 +18,7 @@ from shared.application.endpoints import (
 )
 from shared.application.live import is_other_circuits
 from shared.application.locks import IMPORTED, LockLost
+from shared.application.plans import TARGET
 from shared.application.ports import Ports, ProvisioningState
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
@@ -27,8 +28,6 @@ from shared.domain.model import Environment, ProcessKind
 ROLLBACK_LOOKS = (timedelta(seconds=10), timedelta(seconds=12), timedelta(seconds=5))
 """When to look at a switch under way. Two looks see the end of one that takes 20 s: with the look at the target, the
 endpoint and the switch itself that is five calls per circuit."""
-TARGET = "target"
-"""Evidence: the deployment to go back to, as it was looked at before anything was changed."""
 
 
 def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:

@@ -6,14 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.application.diagnosis import diagnose_timeout, failed
-from shared.application.ports import TERMINAL_JOB_STATUSES, Job, JobOutput, LogLine, Ports
+from shared.application.plans import restored_model
+from shared.application.ports import TERMINAL_JOB_STATUSES, Job, JobOutput, LogLine, Ports, ProvisioningState
 from shared.application.side_by_side import keep_predictions
 from shared.application.work import Work
 from shared.domain.comparison import Comparison, compare
 from shared.domain.errors import PermanentError
-from shared.domain.events import CircuitEvent, SmokeTestPassed, StepErrored, StepFailed, StillRunning
-from shared.domain.model import CircuitRun
-from shared.domain.naming import expected_data_path, smoke_job_name
+from shared.domain.events import (
+    CircuitEvent,
+    RestoredTested,
+    RestoredUntestable,
+    SmokeTestPassed,
+    StepErrored,
+    StepFailed,
+    StillRunning,
+)
+from shared.domain.model import CircuitRun, Environment, ProcessKind
+from shared.domain.naming import TEST_INPUT, expected_data_path, smoke_job_name
 from shared.domain.policy import Policy
 from shared.domain.predictions import Table, read_predictions
 from shared.domain.smoke_verdict import (
@@ -35,6 +44,34 @@ CLOCKS_DIFFER_BY = timedelta(seconds=10)
 
 def smoke_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """One look at the one job that is kept and judged (D14)."""
+    return _of_restored(work, ports) if work.release.kind is ProcessKind.CHECK else _look(work, ports)
+
+
+def _of_restored(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    """After a rollback, if Test has what it takes; nothing follows from how it ends."""
+    if not work.run.job_name and (why := _untestable(work.run, ports)):
+        return RestoredUntestable(at=ports.clock.now(), why=f"not tested: {why}")
+    outcome = _look(work, ports)
+    if isinstance(outcome, SmokeTestPassed):
+        return RestoredTested(at=outcome.at, warnings=outcome.warnings, evidence=outcome.evidence)
+    return outcome
+
+
+def _untestable(run: CircuitRun, ports: Ports) -> str:
+    """Why the restored deployment can't be scored in Test; empty: it can."""
+    there = ports.models.deployment(Environment.TEST, run.test_endpoint, run.deployment)
+    if there is None:
+        return f"{run.deployment} is not on {run.test_endpoint} in Test"
+    if there.state is not ProvisioningState.SUCCEEDED:
+        return f"{run.deployment} on {run.test_endpoint} in Test is {there.state}"
+    if there.model_id != restored_model(run):
+        return f"{run.deployment} in Test runs {there.model_id}, what was restored runs {restored_model(run) or '?'}"
+    if TEST_INPUT not in ports.models.smoke_input(run.circuit):
+        return f"the test data of {run.circuit} are gone"
+    return ""
+
+
+def _look(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     run = work.run
     name = smoke_job_name(run.release_id, run.gen, run.circuit)
     job = _remembered(run, ports, name)
@@ -131,7 +168,7 @@ def _timed_out(work: Work, ports: Ports, job: Job) -> StepFailed:
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:
     errors = quoted(_quotes(_output(ports, job), work.release.policy).errors)
     said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *errors))
-    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate", _next(job)), job)
+    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate", _next(work, job)), job)
 
 
 def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFailed:
@@ -153,7 +190,7 @@ def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFail
     evidence = _evidence(job, verdict, quotes) | {"schema": verdict.schema.as_json() | {"source": expected.source}}
     if verdict.failures:
         said = f"smoke test failed: {'; '.join(verdict.failures)}; investigate job {job.name}"
-        return _with_facts(failed(ports, said, _next(job)), job, evidence, verdict.warnings)
+        return _with_facts(failed(ports, said, _next(work, job)), job, evidence, verdict.warnings)
     compared = compare(verdict.table, known) if known else None
     kept = keep_predictions(run, ports, output.predictions, output.predictions_size)
     return SmokeTestPassed(
@@ -180,8 +217,9 @@ def _unexpected(compared: Comparison | None) -> tuple[str, ...]:
     return () if compared is None or compared.is_equal else (f"expected output: {compared}",)
 
 
-def _next(job: Job) -> tuple[str, ...]:
-    return (f"next: open job {job.name} in the Test workspace, remove the cause, then retry the release",)
+def _next(work: Work, job: Job) -> tuple[str, ...]:
+    then = "" if work.release.kind is ProcessKind.CHECK else ", remove the cause, then retry the release"
+    return (f"next: open job {job.name} in the Test workspace{then}",)
 
 
 def _output(ports: Ports, job: Job) -> JobOutput:

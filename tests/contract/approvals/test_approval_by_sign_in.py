@@ -6,6 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from local.demo.approver import decide
+from local.demo.forms import post_forms
+from local.demo.mailbox import Invitation, Mail
 from shared.domain.model import GateName, GateState
 from tests.support.app_host import ADA, BOB, GRACE, AppHost
 from tests.support.person import Person
@@ -53,6 +56,39 @@ def test_the_role_release_approver_decides_without_a_code(by_sign_in: AppHost, g
     assert gate.now().state is GateState.REJECTED
 
 
+def test_the_channels_link_is_nobodys_until_somebody_signs_in(by_sign_in: AppHost) -> None:
+    """A Teams card may carry it: the form belongs to whoever is signed in, and so does the decision."""
+    gate = by_sign_in.at_gate()
+    link = gate.link("channel").url
+    assert Person(site=by_sign_in.url).get(link).status == 302
+    ada, grace = signed_in(by_sign_in, ADA), signed_in(by_sign_in, GRACE)
+    (form,) = post_forms(ada.get(link).text)
+    grace.get(link)
+    borrowed = {**form.fields, "decision": "reject", "comment": "no"}
+    assert grace.post(link, borrowed).status == 403, "ada's form is not grace's, although both have the same link"
+    assert grace.answer(link, "reject").status == 303
+    assert [vote.by for vote in gate.now().decisions] == [GRACE]
+
+
+def test_who_lacks_the_role_is_told_how_to_become_somebody_else(by_sign_in: AppHost) -> None:
+    """The page of somebody with it offers the same."""
+    link = by_sign_in.at_gate().link().url
+    assert "/.auth/logout" in signed_in(by_sign_in, BOB).get(link).text
+    ada = signed_in(by_sign_in, ADA)
+    assert 'href="/.auth/logout"' in ada.get(link).text
+    assert ada.get("/.auth/logout").status == 302
+    assert ada.get(link).status == 302
+
+
+def test_the_demos_own_approver_signs_in_where_the_link_leads(by_sign_in: AppHost) -> None:
+    """`APPROVALS=entra make demo AUTO=1` does at each gate what a person does."""
+    gate = by_sign_in.at_gate()
+    mail = Mail(id="1", to=(GRACE,), subject="", text="")
+    decide(Invitation(mail=mail, link=gate.link(GRACE).url, code=""), "reject", "not this time")
+    (vote,) = gate.now().decisions
+    assert (vote.by, vote.how, vote.comment) == (GRACE, "signed in", "not this time")
+
+
 def test_another_role_is_refused_and_nothing_is_written(by_sign_in: AppHost) -> None:
     """R7: a reader may read the pages, but neither sees the form nor sends it."""
     gate = by_sign_in.at_gate()
@@ -75,7 +111,7 @@ def test_a_forged_principal_decides_nothing_behind_easy_auth(by_sign_in: AppHost
 
 
 def test_a_forged_principal_is_worth_nothing_without_easy_auth(by_link: AppHost) -> None:
-    """There the header reaches the app, which must not believe it: pages stay closed, health tells no details."""
+    """There the header reaches the app, which must not believe it: pages stay closed."""
     forger = Person(site=by_link.url, headers=FORGED_HEADER)
     gate = by_link.at_gate()
     assert forger.get("/").status == 403

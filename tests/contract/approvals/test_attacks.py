@@ -4,17 +4,18 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 
 from local.demo.forms import post_forms
-from shared.domain.model import GateName, GateState
+from shared.domain.model import Circuit, CircuitPhase, GateName, GateState
 from shared.domain.policy import Policy
 from tests.support.app_host import ADA, GRACE, AppHost, GateAt
 from tests.support.builders import OTHER_CIRCUIT, a_run
 from tests.support.person import Person
 from tests.support.waiting import wait_until
+from tests.support.wire import exchange
 
 HREF = re.compile(r'(?:href|action)="([^"#]+)"')
 
@@ -38,8 +39,9 @@ def test_a_scanner_that_follows_links_and_submits_forms_decides_nothing_and_uses
     link, scanner = gate.link().url, browser(gate)
     for _ in range(6):
         page = scanner.get(link)
-        for address in HREF.findall(page.text):
-            scanner.get(address.replace("&amp;", "&"))
+        for address in {link, *(found.replace("&amp;", "&") for found in HREF.findall(page.text))}:
+            exchange("HEAD", urljoin(link, address), None, {})
+            scanner.get(address)
         (form,) = post_forms(page.text)
         for fields in (
             form.fields,
@@ -78,6 +80,16 @@ def test_another_releases_link_decides_its_own_gate_only(by_link: AppHost) -> No
     (form,) = post_forms(foreign.text)
     assert ada.post(mine.link().url, {**form.fields, "decision": "approve", "code": mine.link().code}).status == 403
     assert mine.now().decisions == other.now().decisions == ()
+
+
+def test_the_form_of_a_release_of_many_circuits_can_be_sent(by_link: AppHost) -> None:
+    """R58, issue 5: a field per circuit, as a browser sends them, most of them empty; one circuit is left out."""
+    circuits = [Circuit(plant_id=f"PLANT{n // 20:03}", circuit_id=f"CIRCUIT{n % 20:02}") for n in range(1_500)]
+    large = by_link.at_gate(GateName.REGISTRY, *(a_run(one, phase=CircuitPhase.INSPECTED) for one in circuits))
+    reasons = {f"exclude:{one}": "" for one in circuits} | {f"exclude:{circuits[700]}": "waits for a sensor"}
+    assert browser(large).answer(large.link().url, code=large.link().code, **reasons).status == 303
+    (decision,) = large.now().decisions
+    assert (decision.decision, decision.exclude) == ("approve", {str(circuits[700]): "waits for a sensor"})
 
 
 def test_two_approvers_in_the_same_second_decide_once(by_link: AppHost) -> None:
@@ -152,8 +164,6 @@ def test_somebody_who_is_no_longer_an_approver_decides_nothing(gate: GateAt) -> 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_unreadable_answers_are_refused_and_never_break_anything(gate: GateAt, kind: str, body: bytes) -> None:
     """4xx for whatever is no answer."""
-    from tests.support.wire import exchange
-
     reply = exchange("POST", gate.link().url, body, {"Content-Type": kind, "Origin": gate.host.url})
     assert 400 <= reply.status < 500, reply.text[:200]
     assert untouched(gate)
@@ -171,16 +181,26 @@ def test_no_page_of_ours_leads_to_another_site(gate: GateAt, back: str) -> None:
 
 def test_no_token_or_code_reaches_the_log(gate: GateAt) -> None:
     """After all of the above: neither links nor codes nor form tokens, in whatever form they came."""
-    link = gate.link()
-    browser(gate).get(link.url)
-    browser(gate).answer(link.url, code="000000x")
+    link, rollback = gate.link(), gate.host.ports.tokens.rollback_link(gate.release.release_id, ADA)
+    ada = browser(gate)
+    page = ada.get(link.url)
+    (form,) = post_forms(page.text)
+    ada.answer(link.url, code="000000x")
+    ada.get(rollback.url)
+    ada.get(gate.host.ports.tokens.view_url(gate.release.release_id))
     log = wait_until(gate.host.log_text, "there is a log")
     token = link.url.rpartition("/")[2]
     assert "/approvals/[redacted]" in log
     for part in (
         token,
         *token.split(".")[:1],
+        *token.split(".")[2:],
         gate.host.ports.tokens.view_url(gate.release.release_id).partition("=")[2],
+        rollback.url.partition("=")[2],
+        form.fields["csrf"],
+        ada.cookies["gate"],
+        gate.host.function_key,
     ):
         assert part not in log
-    assert not re.search(r"(?<!\d)" + link.code + r"(?!\d)", log)
+    for code in (link.code, rollback.code):
+        assert not re.search(r"(?<!\d)" + code + r"(?!\d)", log)

@@ -44,6 +44,15 @@ ELSEWHERE = {
 }
 """A workspace in another subscription, in the region of Production and Dev."""
 SCOPES["mlw-elsewhere"] = ELSEWHERE
+OTHER_REGISTRY = {
+    "name": "mlr-other",
+    "resource_group": "rg-elsewhere",
+    "subscription_id": ELSEWHERE["subscription_id"],
+    "region": "northeurope",
+    "storage_account": SCOPES["mlr-shared"]["storage_account"],
+    "storage_key": SCOPES["mlr-shared"]["storage_key"],
+}
+"""A registry beside the shared one, of the other subscription."""
 POLL_SECONDS = 0.1
 A_WHILE, FOR_EVER = 1.5, 3600.0  # long enough to be seen under way, and never ended within a test
 SHORT = {
@@ -110,10 +119,10 @@ class StandIn:
     def start(self) -> None:
         self.data.mkdir(exist_ok=True)
         settings = self.data / "settings.json"
-        rights = [{"name": "app", "rights": {"mlw-elsewhere": "write"}}]
+        rights = [{"name": "app", "rights": {"mlw-elsewhere": "write", "mlr-other": "write"}}]
         few_nodes = {"name": "mlw-test", "computes": [{"name": "batch-cluster", "max_nodes": 3}]}
-        changes = {"durations": dict(self.durations), "workspaces": [ELSEWHERE, few_nodes], "identities": rights}
-        settings.write_text(json.dumps(changes))
+        scopes = {"workspaces": [ELSEWHERE, few_nodes], "registries": [OTHER_REGISTRY]}
+        settings.write_text(json.dumps({"durations": dict(self.durations), "identities": rights, **scopes}))
         ports = {"--proxy-port": self.proxy_port, "--admin-port": self.admin_port, "--blob-port": self.blob_port}
         flags = [str(part) for pair in ports.items() for part in pair]
         command = [

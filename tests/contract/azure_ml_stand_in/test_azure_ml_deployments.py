@@ -13,6 +13,7 @@ from azure_ml_estate import (
     deployed,
     endpoint_in,
     eventually,
+    folder_input,
     settled_endpoint,
     workspace,
 )
@@ -129,7 +130,7 @@ def test_tags_of_a_deployment_can_change(stand_in: StandIn, endpoint: str, regis
 
 
 def test_a_deployment_stuck_in_creating_stays_there(stand_in: StandIn, endpoint: str, registered: str) -> None:
-    """What a deadline is for."""
+    """What a deadline is for; it takes no jobs meanwhile."""
     with (
         stand_in.fault(match={"operation": "deployments.put"}, action="stick"),
         stand_in.settings(durations={"deployment_create": 0.0}),
@@ -139,3 +140,7 @@ def test_a_deployment_stuck_in_creating_stays_there(stand_in: StandIn, endpoint:
         )
         seen = workspace("mlw-test").batch_deployments.get("deployment-1", endpoint)
     assert seen.provisioning_state == "Creating"
+    with pytest.raises(HttpResponseError, match="'Creating' and takes no jobs now"):
+        workspace("mlw-test").batch_endpoints.invoke(
+            endpoint, deployment_name="deployment-1", input=folder_input("nothing")
+        )

@@ -3,24 +3,45 @@
 from collections.abc import Iterator
 
 import pytest
-from azure.ai.ml.entities import BatchEndpoint
+from azure.ai.ml.entities import BatchEndpoint, ManagedOnlineDeployment, ManagedOnlineEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
-from azure_ml_estate import DEFAULTS, ELSEWHERE, StandIn, a_deployment, arm, deployed, endpoint_in, workspace
+from azure_ml_estate import (
+    DEFAULTS,
+    ELSEWHERE,
+    StandIn,
+    a_deployment,
+    arm,
+    deployed,
+    endpoint_in,
+    eventually,
+    workspace,
+)
 
 SHARING = (("mlw-dev", "builder"), ("mlw-prod", "app"))  # one region, one subscription
 
 
 def _endpoints() -> int:
-    return sum(len(list(workspace(*place).batch_endpoints.list())) for place in SHARING)
+    clients = [workspace(*place) for place in SHARING]
+    return sum(len([*client.batch_endpoints.list(), *client.online_endpoints.list()]) for client in clients)
 
 
 def _deployments() -> int:
     clients = [workspace(*place) for place in SHARING]
-    return sum(
-        len(list(client.batch_deployments.list(one.name)))
-        for client in clients
-        for one in client.batch_endpoints.list()
-    )
+    batch = [client.batch_deployments.list(one.name) for client in clients for one in client.batch_endpoints.list()]
+    online = [client.online_deployments.list(one.name) for client in clients for one in client.online_endpoints.list()]
+    return sum(len(list(found)) for found in (*batch, *online))
+
+
+def _online(name: str) -> ManagedOnlineEndpoint:
+    """An online endpoint in Production, ready."""
+    client = workspace("mlw-prod")
+    client.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name=name))
+
+    def look() -> ManagedOnlineEndpoint | None:
+        found = client.online_endpoints.get(name)
+        return found if found.provisioning_state == "Succeeded" else None
+
+    return eventually(look, f"online endpoint {name}")
 
 
 @pytest.fixture
@@ -85,3 +106,41 @@ def test_a_subscription_has_its_own_workspaces_only(stand_in: StandIn) -> None:
     assert ELSEWHERE["subscription_id"] in found.id
     reply = arm("GET", "mlw-elsewhere", "")
     assert reply.json()["id"].split("/")[2] == ELSEWHERE["subscription_id"]
+
+
+def test_online_endpoints_take_from_the_same_quota(one_endpoint_left: int, unique: str) -> None:
+    """D4: all endpoint types count; the last one is an online endpoint, and there is none left for a batch endpoint."""
+    _online(f"on-{unique}")
+    with pytest.raises(HttpResponseError, match=f"has {one_endpoint_left} endpoints.*limit is {one_endpoint_left}"):
+        workspace("mlw-prod").batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"be-{unique}"))
+
+
+def test_online_endpoints_have_names_of_the_same_region(stand_in: StandIn, unique: str) -> None:
+    """D2: both types answer at the same host name, so who comes second is told 409, whichever type it is."""
+    _online(f"on-{unique}")
+    endpoint_in("mlw-prod", f"be-{unique}")
+    with pytest.raises(ResourceExistsError, match="already in use in region 'westeurope'"):
+        workspace("mlw-prod").batch_endpoints.begin_create_or_update(BatchEndpoint(name=f"on-{unique}"))
+    with pytest.raises(ResourceExistsError, match="already in use in region 'westeurope'"):
+        workspace("mlw-prod").online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name=f"be-{unique}"))
+
+
+def test_online_deployments_take_from_the_same_quota_and_go_with_their_endpoint(
+    stand_in: StandIn, registered: str, unique: str
+) -> None:
+    """D4: one online deployment fills the region's quota; when its endpoint is deleted, there is room again."""
+    client = workspace("mlw-prod")
+    endpoint_in("mlw-prod", f"be-{unique}")
+    _online(f"on-{unique}")
+    asked = ManagedOnlineDeployment(
+        name="blue", endpoint_name=f"on-{unique}", model=registered, instance_type="Standard_DS3_v2", instance_count=1
+    )
+    limit = _deployments() + 1
+    with stand_in.settings(quotas={"deployments_per_region": limit}):
+        client.online_deployments.begin_create_or_update(asked)
+        eventually(lambda: client.online_deployments.get("blue", f"on-{unique}").provisioning_state == "Succeeded")
+        with pytest.raises(HttpResponseError, match=f"has {limit} deployments in region 'westeurope'"):
+            client.batch_deployments.begin_create_or_update(a_deployment(f"be-{unique}", "deployment-1", registered))
+        client.online_endpoints.begin_delete(f"on-{unique}")
+        eventually(lambda: f"on-{unique}" not in [one.name for one in client.online_endpoints.list()])
+        assert deployed("mlw-prod", a_deployment(f"be-{unique}", "deployment-1", registered)).name == "deployment-1"

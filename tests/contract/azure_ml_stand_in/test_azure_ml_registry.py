@@ -9,7 +9,19 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure_ml_estate import PATIENCE_SECONDS, SCOPES, SDK_DOWNLOADS, SUBSCRIPTION, StandIn, credential, registry
+from azure_ml_estate import (
+    PATIENCE_SECONDS,
+    POLL_SECONDS,
+    SCOPES,
+    SDK_DOWNLOADS,
+    SUBSCRIPTION,
+    StandIn,
+    a_deployment,
+    credential,
+    deployed,
+    endpoint_in,
+    registry,
+)
 
 pytestmark = SDK_DOWNLOADS
 
@@ -117,6 +129,17 @@ def test_an_unknown_registry_is_not_found_when_the_client_is_made(stand_in: Stan
         MLClient(credential(), registry_name="mlr-unknown", retry_total=0)
 
 
+def test_registries_know_nothing_of_each_other(stand_in: StandIn, sklearn_folder: Path, unique: str) -> None:
+    """Each has its own place, versions and discovery; a deployment may take its model from either."""
+    other = MLClient(credential(), registry_name="mlr-other", polling_interval=POLL_SECONDS, retry_total=0)
+    made = other.models.create_or_update(_model(unique, "1", sklearn_folder))
+    assert made.id == f"azureml://registries/mlr-other/models/{unique}/versions/1"
+    with pytest.raises(ResourceNotFoundError):
+        registry().models.get(unique, "1")
+    endpoint_in("mlw-test", f"be-{unique}")
+    assert deployed("mlw-test", a_deployment(f"be-{unique}", "deployment-1", made.id)).model == made.id
+
+
 def test_share_copies_files_and_tags_on_the_servers_side(sharing: "Future[Model]", tmp_path: Path) -> None:
     """The registry's copy has its own place and knows where it came from."""
     shared = sharing.result(PATIENCE_SECONDS)
@@ -125,3 +148,16 @@ def test_share_copies_files_and_tags_on_the_servers_side(sharing: "Future[Model]
     assert "mlrsharedstorage" in shared.path
     registry().models.download("shared", "20251210-1", str(tmp_path))
     assert list(tmp_path.rglob("MLmodel"))
+
+
+def test_share_makes_these_requests(sharing: "Future[Model]", stand_in: StandIn) -> None:
+    """It looks for the version, has the registry fetch the files, waits for that, and looks again."""
+    sharing.result(PATIENCE_SECONDS)
+    about = [
+        one for one in stand_in.journal() if one["path"].endswith(("/models/shared/versions/20251210-1", "/import"))
+    ]
+    assert [(one["operation"], one["status"]) for one in about[:3]] == [
+        ("registry.models.get", 404),
+        ("registry.import", 202),
+        ("registry.models.get", 200),
+    ]

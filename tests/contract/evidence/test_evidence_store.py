@@ -41,6 +41,28 @@ def test_other_content_is_refused_and_the_first_stays(store: EvidenceStore) -> N
     assert store.get(PATH) == b"first"
 
 
+def test_blobs_under_a_path_are_removed_in_steps(store: EvidenceStore) -> None:
+    """Retention: what lies beside them stays; asked again, nothing is left to do."""
+    for path in ("20251210.1/a.json", "20251210.1/gate/b.json", "20251210.1/gate/c.json", "20251210.10/a.json"):
+        store.put(path, b"{}")
+    assert [store.remove("20251210.1/", limit=2) for _ in range(3)] == [2, 1, 0]
+    assert store.get("20251210.1/gate/c.json") is None
+    assert store.get("20251210.10/a.json") == b"{}"
+
+
+def test_of_blobs_named_by_time_those_from_before_are_removed(store: EvidenceStore) -> None:
+    """`before` is compared with the whole path."""
+    for quarter in ("20251210T0900", "20251210T0915", "20251210T0930"):
+        store.put(f"invalid/mails/{quarter}.json", b"[]")
+    assert store.remove("invalid/mails/", before="invalid/mails/20251210T0930", limit=9) == 2
+    assert store.get("invalid/mails/20251210T0930.json") == b"[]"
+
+
+def test_there_is_nothing_to_remove_before_the_first_put(store: EvidenceStore) -> None:
+    """The container is not there yet."""
+    assert store.remove("20251210.1/", limit=9) == 0
+
+
 def test_an_empty_blob_is_a_blob(evidence: Uploads) -> None:
     """Uploads in parts are first seen empty; that is not the same as absent."""
     evidence.upload(ARTIFACT, b"")

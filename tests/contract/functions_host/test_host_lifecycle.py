@@ -36,7 +36,8 @@ def test_a_function_that_outlasts_its_time_takes_the_worker_with_it(own_host: Ho
         assert slow.result().status == 500
         assert neighbour.result().status == 500
     assert "Timeout value of 0:00:02 exceeded by function 'Functions.waiting'" in own_host.log_text()
-    assert own_host.get("/").body == b"the root"
+    # On a busy machine a fresh worker's first call may outlast the two seconds, too.
+    eventually(lambda: own_host.get("/").body == b"the root", seconds=60)
 
 
 def test_a_crash_is_a_500_and_the_next_call_works(own_host: HostProcess) -> None:

@@ -34,6 +34,15 @@ QUICK = {
     "job_cancel": 0.05,
     "cluster_scale_up": 0.1,
 }
+SUBSCRIPTIONS = {
+    "workspaces": [
+        {"name": "mlw-dev", "subscription_id": "00000000-0000-0000-0000-000000000001"},
+        {"name": "mlw-test", "subscription_id": "00000000-0000-0000-0000-000000000002"},
+        {"name": "mlw-prod", "subscription_id": "00000000-0000-0000-0000-000000000003"},
+    ],
+    "registries": [{"name": "mlr-shared", "subscription_id": "00000000-0000-0000-0000-000000000004"}],
+}
+"""R45-R48: each may lie in one of its own; the Registry is found by its name alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +113,15 @@ class AzureMl:
 @contextmanager
 def running_azure_ml(directory: Path) -> Iterator[AzureMl]:
     """Start both, wait until they answer, stop both at the end."""
-    blob, queue, table, proxy, admin = free_ports(5)
-    changes = {"durations": QUICK}
+    blob, proxy, admin = free_ports(3)
+    changes = {"durations": QUICK, **SUBSCRIPTIONS}
     settings = SettingsBook(changes).current
     changes_file = directory / "settings.json"
     changes_file.write_text(json.dumps(changes))
     accounts = ";".join(f"{one.storage_account}:{one.storage_key}" for one in settings.scopes)
     azurite = [
-        str(ROOT / "node_modules/.bin/azurite"), "--inMemoryPersistence", "--silent", "--disableTelemetry",
-        "--skipApiVersionCheck", "--blobPort", str(blob), "--queuePort", str(queue), "--tablePort", str(table),
+        str(ROOT / "node_modules/.bin/azurite-blob"), "--inMemoryPersistence", "--silent", "--disableTelemetry",
+        "--skipApiVersionCheck", "--blobPort", str(blob),
     ]  # fmt: skip
     stand_in = [
         sys.executable, "-m", "local.azure_ml", "--proxy-port", str(proxy), "--admin-port", str(admin),

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Model
+from azure.ai.ml.entities import ManagedOnlineEndpoint, Model
 from azure.identity import ClientSecretCredential
 from azure_ml_process import AzureMl
 
@@ -90,6 +90,8 @@ class Estate(Protocol):
 
     def add_test_data(self, circuit: Circuit, files: Mapping[str, bytes]) -> None: ...
 
+    def add_online_endpoint(self, environment: Environment, name: str) -> None: ...
+
 
 class FakeEstate:
     """The fake needs one look to be ready."""
@@ -105,6 +107,10 @@ class FakeEstate:
     def add_test_data(self, circuit: Circuit, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             self.gateway.add_test_file(f"{data_path(circuit)}{name}", content)
+
+    def add_online_endpoint(self, environment: Environment, name: str) -> None:
+        told = f"the online endpoint {name} in mlw-{environment.value[:4]}"
+        self.gateway.others[self.gateway.regions[environment]][name] = told
 
 
 class RealEstate:
@@ -137,12 +143,16 @@ class RealEstate:
                 path = f"test-data/{circuit.plant_id}/{circuit.circuit_id}/{name}"
                 container.upload_blob(path, content, overwrite=True)
 
+    def add_online_endpoint(self, environment: Environment, name: str) -> None:
+        client = self.gateway._clients.environment(environment)
+        client.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name=name))
+
 
 def settings_for(azure_ml: AzureMl, **changes: object) -> Settings:
-    """The app's settings for this stand-in."""
-    return Settings.model_validate(
-        {"azure_subscription_id": azure_ml.settings.workspaces[0].subscription_id, "ml_poll_seconds": 0.2, **changes}
-    )
+    """The app's settings for this stand-in: Dev lies in the subscription for all, Test and Production in their own."""
+    dev, test, production = (workspace.subscription_id for workspace in azure_ml.settings.workspaces)
+    places = {"azure_subscription_id": dev, "test_subscription_id": test, "prod_subscription_id": production}
+    return Settings.model_validate({**places, "ml_poll_seconds": 0.2, **changes})
 
 
 def eventually[Seen](look: Callable[[], Seen | None], what: str) -> Seen:

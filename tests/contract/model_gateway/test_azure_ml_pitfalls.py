@@ -10,16 +10,22 @@ Each pitfall of azure-ai-ml 1.35.2 has a test that fails without the remedy; `pr
 | share() redirects its client to the registry | a client of its own | a client that shares is not used for anything else |
 | create on an existing version is a ValueError | read again, then judge | promotion: two promotions of one version at once |
 | a failed operation is an error with status 200 | its own row in the table | errors: each error becomes the one the table says |
-| a registry list without a name is broken | one version, by its name | promotion: promoting what is there, by name; no list of ours lacks one |
+| share() cannot set tags | a second write, and all read back | promotion: a model that does not fit is shared with exactly the tags |
+| create and share wait inside, for ever if need be | an end to our waiting | test_broken_operations: a registry operation that never ends |
+| a registry list without a name is broken | none without | contract: promotion carries content and exactly the tags |
 | a POST is repeated after a 503, invoke five times | one name, look before and after | a lost answer of invoke makes no second job |
 | str() of a status is `JobStatus.COMPLETED` | the value | contract: a smoke job runs the named deployment |
 | a PUT of an endpoint clears its default | start from what is there | creating an existing endpoint sends no put |
+| ... and looks up the workspace, and polls | the PUT alone | a switch of a default is a read and a put on the wire |
 | ... and its tags | the same | contract: the default can be set and cleared and tags survive |
 | models.download holds each file in memory | chunks | a large file is fetched in pieces |
 | the registry's answer is lost | the content decides | promotion: a lost answer of the registry |
-| jobs.download of a running job, of a failed one | only when ended, file by file | contract: the output of a running job |
+| jobs.download of a running job | only when ended | contract: the output of a running job is not read |
+| jobs.download of a failed job brings nothing | its logs, file by file | a model that raises leaves error lines |
+| a sign-in service that breaks is "authentication failed" | its last answer | a sign-in service that breaks is transient |
 """
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -44,6 +50,7 @@ from shared.adapters.azure_ml.promotion import TemporarySpace
 from shared.application.ports import ModelVersion, ProvisioningState
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.model import Circuit, Environment
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -64,6 +71,26 @@ def test_creating_an_existing_endpoint_sends_no_put(azure_ml: AzureMl, real_esta
     real_estate.gateway.create_endpoint(PRODUCTION, subject.endpoint, {"anything": "else"})
     assert [entry for entry in azure_ml.journal(before) if entry["kind"] == "write"] == []
     assert settled_endpoint(real_estate, PRODUCTION, subject.endpoint).default == DEPLOYMENT
+
+
+def test_a_switch_of_a_default_is_a_read_and_a_put_on_the_wire(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """R44: no workspace is looked up for a location that the endpoint knows, and no poller asks beside our own looks."""
+    others = pollers()
+    subject = deployed(real_estate, PRODUCTION)
+    wait_until(lambda: pollers() <= others, "nobody asks how the deployment goes")
+    before = azure_ml.last_entry()
+    assert real_estate.gateway.endpoint(PRODUCTION, subject.endpoint)
+    real_estate.gateway.set_default(PRODUCTION, subject.endpoint, DEPLOYMENT)
+
+    assert pollers() <= others
+    seen = [e for e in azure_ml.journal(before) if e["operation"] == "workspaces.get" or subject.endpoint in e["path"]]
+    assert [entry["operation"] for entry in seen] == ["endpoints.get", "endpoints.put"]
+    assert settled_endpoint(real_estate, PRODUCTION, subject.endpoint).default == DEPLOYMENT
+
+
+def pollers() -> set[str]:
+    """Threads of the SDK that ask how operations go."""
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("LROPoller")}
 
 
 @pytest.fixture
@@ -112,8 +139,8 @@ def test_a_failed_deployment_says_why(azure_ml: AzureMl, real_estate: RealEstate
     assert subject.endpoint in elsewhere.failure
 
 
-def test_each_job_runs_the_deployment_it_names(real_estate: RealEstate) -> None:
-    """Not the endpoint's default, and not what another thread invokes at the same moment."""
+def test_each_job_runs_the_deployment_it_names(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """Not the endpoint's default, and not what another thread invokes at the same moment, also when a call is repeated."""
     subject = deployed(real_estate)
     real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
     real_estate.gateway.set_default(TEST, subject.endpoint, DEPLOYMENT)
@@ -129,6 +156,7 @@ def test_each_job_runs_the_deployment_it_names(real_estate: RealEstate) -> None:
             endpoint=subject.endpoint, deployment=deployment, circuit=subject.circuit, job_name=smoke_name()
         ).name
 
+    azure_ml.fault(match={"operation": "jobs.invoke"}, action="drop", count=len(names))
     with ThreadPoolExecutor(len(names)) as pool:
         jobs = list(pool.map(start, names))
     for name, job in zip(names, jobs, strict=True):
@@ -138,14 +166,18 @@ def test_each_job_runs_the_deployment_it_names(real_estate: RealEstate) -> None:
         ended_job(real_estate, job)
 
 
-@pytest.mark.parametrize("status", [503, None])
+@pytest.mark.parametrize("count", [1, None], ids=["once", "always"])
+@pytest.mark.parametrize("status", [503, None], ids=["503", "dropped"])
 def test_a_lost_answer_of_invoke_makes_no_second_job(
-    azure_ml: AzureMl, real_estate: RealEstate, status: int | None
+    azure_ml: AzureMl, real_estate: RealEstate, status: int | None, count: int | None
 ) -> None:
-    """The job was started, the answer was an error or nothing at all: there is one job, and it is found (D14)."""
+    """The job was started, the answers were errors or nothing at all: there is one job, and it is found (D14).
+
+    Lost once, the SDK's own repetition finds it by its name; lost always, the look afterwards does.
+    """
     subject = deployed(real_estate)
     real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
-    azure_ml.fault(match={"operation": "jobs.invoke"}, action="after_effect", status=status)
+    azure_ml.fault(match={"operation": "jobs.invoke"}, action="after_effect", status=status, count=count)
     name = smoke_name()
     started = real_estate.gateway.start_smoke_job(
         endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
@@ -226,11 +258,13 @@ def test_warnings_come_from_the_training_jobs_log(azure_ml: AzureMl, real_estate
 
 
 def test_a_throttled_call_says_how_long_to_wait(azure_ml: AzureMl, real_estate: RealEstate) -> None:
-    """After the SDK's few repeats it is transient, with the service's own wish."""
+    """After three repeats of the SDK it is transient, with the service's own wish."""
     azure_ml.fault(match={"operation": "endpoints.get"}, action="status", status=429, retry_after=0.2, count=None)
+    before = azure_ml.last_entry()
     with pytest.raises(TransientError) as caught:
         real_estate.gateway.endpoint(TEST, some_circuit().endpoint)
     assert caught.value.retry_after == timedelta(seconds=0.2)
+    assert [one["operation"] for one in azure_ml.journal(before)] == ["endpoints.get"] * 4
 
 
 def test_a_dropped_connection_is_transient(azure_ml: AzureMl, real_estate: RealEstate) -> None:
@@ -240,11 +274,69 @@ def test_a_dropped_connection_is_transient(azure_ml: AzureMl, real_estate: RealE
         real_estate.gateway.dev_models(some_circuit().model)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [({"action": "status", "status": 503}, "answered 503"), ({"action": "drop"}, "gave no answer")],
+    ids=["503", "dropped"],
+)
+def test_a_sign_in_service_that_breaks_is_transient(azure_ml: AzureMl, fault: dict[str, object], said: str) -> None:
+    """The SDK says "authentication failed" all the same, at once and when it repeats a 503 for a minute from memory."""
+    fresh = AzureMlGateway(settings_for(azure_ml))
+    azure_ml.fault(match={"operation": "tokens.post"}, count=None, **fault)
+    for _ in range(2):
+        with pytest.raises(TransientError, match=f"the sign-in service {said}"):
+            fresh.endpoint(TEST, some_circuit().endpoint)
+
+
+def test_a_wrong_secret_is_a_matter_of_configuration(azure_ml: AzureMl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sign-in service answered, and said no."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "an old one")
+    with pytest.raises(ConfigurationError, match="AADSTS7000215"):
+        AzureMlGateway(settings_for(azure_ml)).endpoint(TEST, some_circuit().endpoint)
+
+
 def test_a_write_that_the_identity_may_not_make_is_a_matter_of_configuration(azure_ml: AzureMl) -> None:
     """Test set to the Dev workspace by mistake: refused with 403, and nothing is tried again."""
     astray = AzureMlGateway(settings_for(azure_ml, test_workspace="mlw-dev", test_resource_group="rg-mlops-dev"))
     with pytest.raises(ConfigurationError):
         astray.create_endpoint(TEST, some_circuit().endpoint, {})
+
+
+def test_endpoints_of_dev_count_too(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """D4: Dev in the region and the subscription of Production shares its quotas; here the same workspace is both."""
+    production = next(one for one in azure_ml.settings.workspaces if one.name == "mlw-prod")
+    subject = some_circuit()
+    real_estate.gateway.create_endpoint(PRODUCTION, subject.endpoint, {})
+    both = settings_for(
+        azure_ml,
+        dev_workspace=production.name,
+        dev_resource_group=production.resource_group,
+        dev_subscription_id=production.subscription_id,
+    )
+    use = AzureMlGateway(both).region_use(PRODUCTION, count_from=999)
+    assert use.others[subject.endpoint] == f"the batch endpoint {subject.endpoint} in mlw-prod"
+    assert use.endpoint_count == len(use.endpoints) + len(use.others)
+
+
+@pytest.fixture
+def hidden_dev(azure_ml: AzureMl) -> Iterator[str]:
+    """Dev in Production's subscription, where the app may not read it, for the length of a test; which one that is."""
+    dev, _, production = azure_ml.settings.workspaces
+    for where, rights in ((production, "none"), (dev, "read")):
+        azure_ml.change(
+            workspaces=[{"name": dev.name, "subscription_id": where.subscription_id}],
+            identities=[{"name": "app", "rights": {dev.name: rights}}],
+        )
+        if rights == "none":
+            yield where.subscription_id
+
+
+def test_endpoints_of_dev_that_may_not_be_seen_are_not_counted(azure_ml: AzureMl, hidden_dev: str) -> None:
+    """Models are all that the app needs of Dev: that it sees no endpoints there stops no release (D4)."""
+    before = azure_ml.last_entry()
+    gateway = AzureMlGateway(settings_for(azure_ml, dev_subscription_id=hidden_dev))
+    assert gateway.region_use(PRODUCTION, count_from=998).region == "westeurope"
+    assert [one["status"] for one in azure_ml.journal(before) if one["scope"] == "mlw-dev"] == [403]
 
 
 def test_a_workspace_or_registry_that_does_not_exist_is_a_matter_of_configuration(azure_ml: AzureMl) -> None:
@@ -269,6 +361,19 @@ def test_a_circuit_id_as_written_is_part_of_the_path(real_estate: RealEstate) ->
     circuit = Circuit(plant_id=f"Plant{uuid4().hex[:6]}", circuit_id="cIrCuIt01")
     real_estate.add_test_data(circuit, {"test_input.csv": model_files()["data.txt"]})
     assert list(real_estate.gateway.smoke_input(circuit)) == ["test_input.csv"]
+
+
+def test_a_datastore_is_asked_for_its_secret_once_a_minute_not_once_a_file(
+    azure_ml: AzureMl, real_estate: RealEstate
+) -> None:
+    """Else a fifth of all requests of a release were these two, which say nothing new."""
+    gateway, subjects = AzureMlGateway(settings_for(azure_ml)), [some_circuit() for _ in range(3)]
+    for subject in subjects:
+        real_estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    before = azure_ml.last_entry()
+    assert [list(gateway.smoke_input(subject.circuit)) for subject in subjects] == [["test_input.csv"]] * 3
+    opened = [entry["operation"] for entry in azure_ml.journal(before) if entry["operation"].startswith("datastores.")]
+    assert opened == ["datastores.get", "datastores.secrets"]
 
 
 def test_a_client_that_shares_is_not_used_for_anything_else(azure_ml: AzureMl, real_estate: RealEstate) -> None:

@@ -58,7 +58,7 @@ def test_hashing_a_model_that_dev_lacks_is_refused(estate: Estate) -> None:
 
 
 def test_promotion_carries_content_and_exactly_the_tags(estate: Estate) -> None:
-    """The Registry's version has the source's content, its name and version as properties, and seven tags."""
+    """R13, R15, R48, D12: the source's content, name and version, and seven tags; no setting says where the Registry is."""
     subject = some_circuit()
     estate.add_dev_model(subject.model, "3", {"validated": "true", "component_version": "1.4.0"}, model_files())
     tags = tags_of(subject)
@@ -83,7 +83,7 @@ def test_promoting_again_changes_nothing(estate: Estate) -> None:
 
 
 def test_a_version_with_other_content_is_never_overwritten(estate: Estate) -> None:
-    """The same version from another source is refused, and the Registry keeps what it has."""
+    """R17: the same version from another source is refused, and the Registry keeps what it has."""
     subject = promoted(estate)
     before = estate.gateway.registry_model(subject.model, VERSION)
     estate.add_dev_model(subject.model, "4", {"validated": "true"}, model_files(9.0))
@@ -110,7 +110,7 @@ def test_the_signature_is_the_mlmodel_file(estate: Estate) -> None:
 
 
 def test_test_and_production_lie_in_different_regions(estate: Estate) -> None:
-    """Regions are the workspaces' own, and differ in this estate (D2)."""
+    """Regions are the workspaces' own, and differ in this estate (D2); each is in a subscription of its own (R46, R47)."""
     assert estate.gateway.region(TEST) != estate.gateway.region(PRODUCTION)
     assert estate.gateway.region(TEST) == estate.gateway.region(TEST)
 

@@ -45,6 +45,19 @@ def test_the_regions_endpoints_and_deployments_are_counted(estate: Estate, untou
     assert untouched.endpoint not in estate.gateway.region_use(PRODUCTION, count_from=1000).endpoints
 
 
+def test_online_endpoints_count_too(estate: Estate) -> None:
+    """D4: all endpoint types; D2: their names are taken, and it is said by what."""
+    subject = some_circuit()
+    estate.add_online_endpoint(PRODUCTION, f"on-{subject.model}")
+    before = estate.gateway.region_use(PRODUCTION, count_from=997)
+    assert f"on-{subject.model}" in before.others
+    assert before.endpoint_count == len(before.endpoints) + len(before.others)
+    assert "online endpoint" in before.others[f"on-{subject.model}"]
+    assert "mlw-prod" in before.others[f"on-{subject.model}"]
+    assert f"on-{subject.model}" not in before.endpoints
+    assert f"on-{subject.model}" not in estate.gateway.region_use(TEST, count_from=997).others
+
+
 def test_a_deployment_is_busy_while_a_job_of_it_runs(estate: Estate) -> None:
     """D4: pruning must not take away what still scores; an unknown deployment is not busy."""
     subject = deployed(estate)

@@ -1,14 +1,19 @@
-"""The stores a state-store test runs on: the fakes, and Table Storage."""
+"""The stores a state-store test runs on: the fakes, Table Storage, and Table Storage that loses every first answer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 from azure.data.tables import TableServiceClient
 
 from shared.adapters.table_store import CLIENT_OPTIONS, TableEndpointStore, TableReleaseStore, TableSlotStore
 from shared.application.ports import EndpointStore, ReleaseStore, SlotStore
+from tests.support.azurite import Account
+from tests.support.dropping_proxy import BUSY, CONNECTION_LOST, dropping_proxy
 from tests.support.fakes_state import FakeEndpointStore, FakeReleaseStore, FakeSlotStore
+
+LOSSES = {"tables-connection-lost": CONNECTION_LOST, "tables-503-after-commit": BUSY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +25,35 @@ class Stores:
     slots: SlotStore
 
 
-@pytest.fixture(params=["fake", "tables"])
+@pytest.fixture(params=["fake", "tables", *LOSSES])
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     """Empty stores."""
     if request.param == "fake":
         yield Stores(releases=FakeReleaseStore(), endpoints=FakeEndpointStore(), slots=FakeSlotStore())
         return
-    connection = request.getfixturevalue("account").connection_string
-    with TableServiceClient.from_connection_string(connection, **CLIENT_OPTIONS) as service:
+    account: Account = request.getfixturevalue("account")
+    with (
+        tables_of(account) if request.param == "tables" else losing_tables_of(account, LOSSES[request.param]) as stores
+    ):
+        yield stores
+
+
+@contextmanager
+def tables_of(account: Account, **options: float) -> Iterator[Stores]:
+    """Table Storage as it is."""
+    with TableServiceClient.from_connection_string(account.connection_string, **CLIENT_OPTIONS | options) as service:
         yield Stores(
             releases=TableReleaseStore(service), endpoints=TableEndpointStore(service), slots=TableSlotStore(service)
         )
+
+
+@contextmanager
+def losing_tables_of(account: Account, instead: bytes) -> Iterator[Stores]:
+    """Table Storage where every request is carried out, and its answer lost when it comes for the first time."""
+    with dropping_proxy(account.table_port, every_first=instead) as proxy:
+        behind = replace(account, table_port=proxy.port)
+        with tables_of(behind, retry_backoff_factor=0.01) as stores:
+            yield stores
 
 
 @pytest.fixture

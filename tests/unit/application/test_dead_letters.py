@@ -1,15 +1,18 @@
 """Unit: every dead letter ends visible, and none comes again for ever."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.application.dead_letters import DeadLetters
-from shared.application.messages import to_json
+from shared.application.messages import message_id, to_json
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, ReadArtifact, RunStep, SendNotice, StepKind
-from shared.domain.model import FANOUT_START, CircuitPhase, ReleasePhase, Round
+from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice, StepKind
+from shared.domain.errors import ConfigurationError, TransientError
+from shared.domain.model import FANOUT_START, CircuitPhase, GateName, ReleasePhase, Round
 from shared.domain.naming import deployment_name
+from shared.triggers.dead_letters import record
 from tests.support.builders import CIRCUIT, RELEASE_ID, a_release, a_run
 from tests.support.pipeline_world import ALL_CIRCUITS, PipelineWorld
 
@@ -67,7 +70,7 @@ def test_a_dead_control_message_is_driven_three_times(world: PipelineWorld, comm
         bury(world, letters[-1])
         letters += [sent for sent in world.bus.take() if isinstance(sent, type(command))]
 
-    assert [letter.redrive for letter in letters] == [0, 1, 2, 3]
+    assert [letter.revived for letter in letters] == [0, 1, 2, 3]
     assert {letter.delay for letter in letters[1:]} == {timedelta(seconds=30)}
 
 
@@ -75,8 +78,8 @@ def test_a_fan_out_that_dies_for_good_fails_the_release(world: PipelineWorld) ->
     """Nothing waits for ever."""
     world.put(a_release(fanout_cursor=FANOUT_START))
 
-    for redrive in range(4):
-        bury(world, FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor="", redrive=redrive))
+    for revived in range(4):
+        bury(world, replace(FAN_OUT, revived=revived))
 
     assert world.phase() is ReleasePhase.FAILED
     assert "inspection work was given up" in world.release().reason
@@ -95,12 +98,136 @@ def test_an_activation_that_can_not_be_handed_out_takes_back_what_it_began(world
 
     bury(
         world,
-        FanOut(release_id=second, gen=1, round=Round.ACTIVATION, cursor="c|PLANT001|CIRCUIT02", redrive=3),
+        FanOut(release_id=second, gen=1, round=Round.ACTIVATION, cursor="c|PLANT001|CIRCUIT02", revived=3),
     )
     world.run()
 
     assert world.phase(second) is ReleasePhase.FAILED
     assert [world.live_default(circuit) for circuit in ALL_CIRCUITS] == [deployment_name(RELEASE_ID)] * 3
+
+
+def test_the_sweepers_repeats_do_not_count_as_lives_of_a_fan_out(world: PipelineWorld) -> None:
+    """An overdue page that was driven five times and then died once gets its three more tries."""
+    world.put(a_release(fanout_cursor=FANOUT_START))
+
+    bury(world, replace(FAN_OUT, redrive=5))
+
+    [again] = world.bus.sent
+    assert again.revived == 1
+    assert world.phase() is ReleasePhase.INSPECTING
+
+
+def test_a_revived_message_and_one_of_the_sweeper_have_different_ids(world: PipelineWorld) -> None:
+    """Or duplicate detection would take the second for the first and drop it."""
+    world.put(a_release(fanout_cursor=FANOUT_START, due_at=world.clock.now()))
+
+    bury(world, FAN_OUT)
+    world.sweep()
+
+    assert len({message_id(command) for command in world.bus.sent}) == 2
+
+
+DEAD = [
+    STEP,
+    replace(FAN_OUT, revived=3),
+    SendNotice(release_id=RELEASE_ID, row_key="n|x", n=0),
+    ReadArtifact(path="a/changed_circuits.json"),
+    Prune(release_id=RELEASE_ID),
+    RefreshGate(release_id=RELEASE_ID, gate=GateName.REGISTRY, n=1),
+    NoteLedger(release_id=RELEASE_ID, gen=1),
+]
+
+
+@pytest.mark.parametrize("command", DEAD, ids=lambda command: type(command).__name__)
+def test_with_the_store_down_a_dead_letter_comes_again_later_and_never_at_once(
+    world: PipelineWorld, command: Sendable
+) -> None:
+    """What raises on a dead-letter queue is delivered again immediately, without end; an outage lasts for hours."""
+    world.put(a_release(total=1, fanout_cursor=FANOUT_START), a_run())
+    world.break_store()
+    times = []
+    letter = command
+    for _ in range(12):
+        world.bus.take()
+        bury(world, letter)
+        letters = [sent for sent in world.bus.take() if type(sent) is type(command)]
+        if not letters:  # it has come back often enough; its row or blob is what is left to see
+            break
+        [letter] = letters
+        times.append(letter.delay)
+        world.clock.forward(letter.delay)
+
+    assert times
+    assert min(times) >= timedelta(seconds=5)
+    assert isinstance(command, SendNotice | ReadArtifact | Prune | RefreshGate | NoteLedger) or len(times) == 12
+
+
+def test_after_an_outage_the_dead_letter_is_recorded_after_all(world: PipelineWorld) -> None:
+    """I10: it came back as an ordinary message, died again, and now its circuit says so."""
+    world.put(a_release(total=1), a_run())
+    world.break_store()
+    bury(world, STEP)
+    world.mend_store()
+
+    [letter] = world.bus.take()
+    bury(world, letter)
+
+    assert world.circuit().phase is CircuitPhase.ERRORED
+    assert world.phase() is ReleasePhase.FAILED
+
+
+def test_with_state_and_bus_down_a_dead_letter_waits_before_it_is_delivered_again(world: PipelineWorld) -> None:
+    """There is nowhere to put it: the host keeps it, and comes again not faster than once a second."""
+    world.put(a_release(total=1), a_run())
+    world.break_store()
+
+    def bus_down(_request: str) -> None:
+        raise TransientError("the bus is down")
+
+    world.bus.on_request = bus_down
+
+    with pytest.raises(TransientError, match="storage is down"):
+        bury(world, STEP)
+    assert world.clock.pauses == [timedelta(seconds=1)]
+
+
+@pytest.mark.parametrize("command", [STEP, replace(FAN_OUT, revived=3)], ids=["step", "fan-out"])
+def test_a_dead_letter_that_the_store_refuses_is_told_and_over(
+    world: PipelineWorld, command: Sendable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A role that was taken away, say: the sweeper drives the row once it is back."""
+    world.put(a_release(total=1, fanout_cursor=FANOUT_START), a_run())
+    world.break_store(ConfigurationError("403"))
+
+    bury(world, command)
+
+    assert "dead_letter_unrecorded" in [record.__dict__["action"] for record in caplog.records]
+    assert world.bus.sent == []
+
+
+def test_a_fan_out_that_dies_behind_its_last_page_ends_a_round_that_nobody_else_ends(world: PipelineWorld) -> None:
+    """The page was written and its circuits have ended; each delivery died before it looked."""
+    world.put(a_release(total=1), a_run(phase=CircuitPhase.INSPECTED, todo=Round.NONE))
+
+    bury(world, replace(FAN_OUT, revived=3))
+
+    assert world.phase() is ReleasePhase.AWAITING_REGISTRY_APPROVAL
+
+
+def test_a_defect_of_our_own_is_told_and_does_not_bring_the_dead_letter_back(
+    world: PipelineWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trigger is the last who can tell of it; what it raises comes again at once."""
+
+    def defect(_request: str) -> None:
+        raise KeyError("phase")
+
+    world.releases.on_request = defect
+
+    record(to_json(STEP).encode(), REASON, DeadLetters(world.ports))
+
+    assert [line.__dict__["action"] for line in caplog.records] == ["dead_letter", "dead_letter_unrecorded"]
+    assert "KeyError" in caplog.records[-1].__dict__["error"]
 
 
 @pytest.mark.parametrize("columns", [{"gen": 2}, {"phase": ReleasePhase.SUCCEEDED}])
@@ -109,7 +236,7 @@ def test_a_dead_fan_out_of_the_past_fails_nothing(world: PipelineWorld, columns:
     release = a_release(**{"fanout_cursor": FANOUT_START, **columns})  # type: ignore[arg-type]  # columns
     world.put(release)
 
-    bury(world, FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor="", redrive=3))
+    bury(world, FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor="", revived=3))
 
     assert world.release() == release
 
@@ -118,6 +245,6 @@ def test_a_dead_fan_out_of_an_earlier_round_fails_nothing(world: PipelineWorld) 
     """The release has gone on in the same generation; what died is history."""
     world.put(a_release(phase=ReleasePhase.TESTING), a_run(phase=CircuitPhase.SMOKE_TESTING, todo=Round.TEST))
 
-    bury(world, FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor="", redrive=3))
+    bury(world, FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor="", revived=3))
 
     assert world.phase() is ReleasePhase.TESTING

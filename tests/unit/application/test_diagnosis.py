@@ -6,9 +6,9 @@ import pytest
 
 from shared.application.summary import diagnosis, failure_report
 from shared.domain.errors import PermanentError
-from shared.domain.model import CircuitPhase, GateName, Moment, ReleasePhase
+from shared.domain.model import CircuitPhase, Environment, GateName, Moment, ReleasePhase
 from shared.pages.mails import render_mail
-from tests.support.builders import CIRCUIT
+from tests.support.builders import CIRCUIT, RELEASE_ID
 from tests.support.circuit_world import ESTATE
 from tests.support.fake_models import JobPlan
 from tests.support.pipeline_world import PipelineWorld
@@ -106,3 +106,57 @@ def test_a_retry_forgets_the_diagnosis_of_the_try_before(world: PipelineWorld) -
     world.to_phase(ReleasePhase.SUCCEEDED)
 
     assert diagnosis(world.circuit()) == ()
+
+
+def change_dev_model(world: PipelineWorld) -> None:
+    """Somebody takes the tag away that made the model eligible."""
+    run = world.circuit()
+    world.models.change_dev_model(run.model_name, run.source_version, tags={**run.source_tags, "validated": "false"})
+
+
+def test_what_a_retry_cannot_mend_is_not_said_to_be_retried(world: PipelineWorld) -> None:
+    """The model of one circuit is no longer the approved one: it needs a new release, the others a retry without it."""
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY)
+    change_dev_model(world)
+
+    report = ended(world)
+
+    assert "next: start a new release for it" in report
+    assert diagnosis(world.circuit())[-1].startswith("next: start a new release for it")
+    next_line = report.splitlines()[-2]
+    assert next_line.startswith("Next: start a new release for PLANT001/CIRCUIT01: what was approved has changed")
+    assert "for the others POST /api/releases/20251210.1/retry with “exclude” for PLANT001/CIRCUIT01" in next_line
+
+
+def test_a_release_of_one_changed_circuit_has_nothing_left_to_retry(world: PipelineWorld) -> None:
+    """The one next action is a new release; following it by a retry would fail in the same way."""
+    world.start(RELEASE_ID, CIRCUIT)
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY)
+    change_dev_model(world)
+
+    assert "retry with" not in ended(world)
+    world.operations().retry(RELEASE_ID, reason="in vain", by="ops", exclude={})
+
+    assert "a retry would take it again." in ended(world)
+
+
+def test_a_default_that_changed_after_gate_2_is_asked_about_again(world: PipelineWorld) -> None:
+    """Here a retry helps: the evidence is looked at anew, and what is live now becomes the previous deployment."""
+    endpoint = "be-plant001-circuit01"
+    world.models.add_endpoint(Environment.PRODUCTION, endpoint, default="by-hand-1", deployments=("by-hand-2",))
+    world.start(RELEASE_ID, CIRCUIT)
+    world.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL)
+    world.answer(GateName.PRODUCTION)
+    world.models.change_default(Environment.PRODUCTION, endpoint, "by-hand-2")
+
+    report = ended(world)
+    assert f"next: find out who changed {endpoint}, then retry the release" in report
+    assert "Next: remove the cause, then POST /api/releases/20251210.1/retry" in report
+
+    world.operations().retry(RELEASE_ID, reason="it was the night shift", by="ops", exclude={})
+    world.sweep_for(timedelta(minutes=3))
+    world.to_phase(ReleasePhase.SUCCEEDED)
+    assert world.circuit().previous_deployment == "by-hand-2"

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.circuit_history import circuit_json
 from shared.application.drift import Drift
 from shared.application.queries import Queries
 from shared.domain.errors import RequestRefused, TransientError
@@ -57,7 +58,7 @@ def test_a_default_changed_outside_is_told_once_to_operators_and_degrades_health
     assert told(drifted) == list(OPERATORS)
     (line,) = Queries(drifted.ports).health()["drift"]
     assert line == f"{CIRCUIT}: {FIRST} is live on {ENDPOINT}, {SECOND} should be"
-    shown = Queries(drifted.ports).circuit(CIRCUIT)["production"]
+    shown = circuit_json(CIRCUIT, None, drifted.ports)["production"]
     assert isinstance(shown, dict)
     assert shown["drift"]["what"] in line
     letter = drifted.mail.letters[-1]

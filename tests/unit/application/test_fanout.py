@@ -233,6 +233,15 @@ def test_a_page_whose_own_write_looks_like_a_conflict_sends_its_messages(world: 
     assert [step.circuit for step in steps(world)] == sorted(ALL_CIRCUITS)
 
 
+def test_a_redelivered_page_hands_out_the_next_round_that_was_lost(world: PipelineWorld) -> None:
+    """Its fan-in moved the release on and died before it sent that round's first page."""
+    world.put(a_release(phase=ReleasePhase.TESTING, fanout_cursor=FANOUT_START))
+
+    FanOutPage(world.ports).handle(command(round_=Round.PROMOTION), redelivered=True)
+
+    assert [sent for sent in world.bus.sent if isinstance(sent, FanOut)] == [command(round_=Round.TEST)]
+
+
 def test_a_redelivered_page_sends_no_message_of_a_circuit_that_is_under_way(world: PipelineWorld) -> None:
     """Who has polled or moved on got the message."""
     world.start()

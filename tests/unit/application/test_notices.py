@@ -87,14 +87,46 @@ def test_a_channel_that_is_down_is_tried_again_with_back_off(asked: PipelineWorl
     assert len(asked.mail.letters) == 1
 
 
-def test_after_eight_tries_it_is_given_up_visibly(asked: PipelineWorld) -> None:
-    """Undelivered stays in the row with the reason."""
+def test_after_an_hour_of_tries_it_is_given_up_visibly(asked: PipelineWorld) -> None:
+    """Undelivered stays in the row with the reason; the waits grow to five minutes."""
+    start = asked.clock.now()
     asked.mail.failures = [TransientError("connection refused")] * 99
-    for _ in range(8):
-        deliver(asked)
+    asked.run()
 
     notice = notice_to(asked)
     assert (notice.state, notice.last_error) == (NoticeState.UNDELIVERED, "connection refused")
+    assert timedelta(hours=1) <= asked.clock.now() - start < timedelta(minutes=66)
+    assert 8 < notice.attempts < 30
+
+
+def test_a_mail_server_that_is_back_within_the_hour_loses_nothing(asked: PipelineWorld) -> None:
+    """Both approvers get theirs."""
+    while asked.clock.now() < NOW + timedelta(minutes=50):
+        asked.mail.failures = [TransientError("connection refused")] * 2
+        asked.run(lambda: not asked.mail.failures)
+    asked.mail.failures.clear()
+    asked.run()
+
+    assert sorted(letter.notice.recipient for letter in asked.mail.letters) == sorted(APPROVERS)
+
+
+def test_mails_that_queue_for_the_senders_budget_are_not_given_up(asked: PipelineWorld) -> None:
+    """However often they are told to wait for their minute: that is no failure of the channel."""
+    asked.mail.failures = [TransientError("budget", retry_after=timedelta(minutes=1))] * 24
+    asked.run()
+
+    assert len(asked.mail.letters) == len(APPROVERS)
+
+
+def test_a_release_succeeds_although_nobody_can_be_told_by_one_channel(world: PipelineWorld) -> None:
+    """Teams is gone for good: no gate waits for it, and the page says what was not delivered."""
+    world.teams.failures = [PermanentError("the webhook answered 410")] * 99
+    world.release_all()
+
+    assert world.phase() is ReleasePhase.SUCCEEDED
+    lost = [notice.moment for notice in world.notices() if notice.state is NoticeState.UNDELIVERED]
+    assert sorted(lost) == [Moment.GATE_OPENED, Moment.GATE_OPENED, Moment.RELEASE_SUCCEEDED]
+    assert {notice.channel for notice in world.notices() if notice.state is NoticeState.UNDELIVERED} == {Channel.TEAMS}
 
 
 def test_a_recipient_the_channel_refuses_is_given_up_at_once(asked: PipelineWorld) -> None:

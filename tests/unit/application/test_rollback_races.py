@@ -71,6 +71,21 @@ def test_a_late_put_of_the_release_that_lost_is_put_right_by_its_own_next_look(t
     assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
 
 
+def test_a_release_that_went_live_between_the_request_and_the_switch_says_that_it_was_taken_back(
+    twice: PipelineWorld,
+) -> None:
+    """Found by the simulation: its record stayed live while nothing of it was."""
+    twice.roll_back(CIRCUIT)
+    held_up = twice.bus.take()
+    twice.release_all(IDS[2], build="3")
+
+    twice.bus.send(held_up)
+    twice.run()
+
+    assert twice.live_default() == FIRST
+    assert [twice.circuit(CIRCUIT, release_id).phase for release_id in IDS[1:]] == [CircuitPhase.ROLLED_BACK] * 2
+
+
 def test_a_circuit_that_is_live_already_becomes_neutral_while_its_release_goes_on(twice: PipelineWorld) -> None:
     """D11: rolled-back circuits do not count, and are not reverted a second time."""
     activating(twice)
@@ -304,6 +319,18 @@ def unfinished(twice: PipelineWorld) -> PipelineWorld:
     twice.models._failures.clear()
     twice.clock.forward(timedelta(minutes=10))
     return twice
+
+
+def test_a_rollback_that_ran_into_its_deadline_says_how_endpoint_and_target_stand(unfinished: PipelineWorld) -> None:
+    """And asks for what helps a rollback; a release is not to be retried."""
+    run = unfinished.circuit(CIRCUIT, unfinished.lock().owner)
+    told = run.evidence["diagnosis"]
+    assert isinstance(told, list)
+    endpoint, target, following = told
+    assert endpoint.startswith(f"endpoint {ENDPOINT} in production is Succeeded, default {THIRD}")
+    assert target == f"deployment {SECOND} is Succeeded"
+    assert following.endswith("then ask for the rollback again")
+    assert "ask for the rollback again" in run.error
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Unit: back to what was live before, in one call; D13's cases, and who wins when others are at work."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.domain.errors import RequestRefused
 from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
-from shared.domain.naming import deployment_name
-from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from shared.domain.naming import deployment_name, release_seq, timestamp
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT, a_ledger_entry
 from tests.support.pipeline_world import PipelineWorld
 
 IDS = (RELEASE_ID, "20251211.1", "20251212.1")
@@ -65,6 +66,22 @@ def test_a_double_click_starts_one_rollback(twice: PipelineWorld) -> None:
     assert twice.live_default() == FIRST
 
 
+def test_another_reason_for_the_same_rollback_is_not_swallowed_in_silence(twice: PipelineWorld) -> None:
+    """D13: while it runs and when it is done, the answer says whose reason stands."""
+    first = twice.roll_back(CIRCUIT)
+    asked_at = timestamp(twice.release(first.rollback_id).created_at)
+    asked = f"{first.rollback_id} was asked for at {asked_at} by ops"
+    said = f"{asked}; its reason stands, this request's is not recorded: bad predictions"
+    running = twice.roll_back(CIRCUIT, reason="forecasts are off by 20 %", requested_by="ada")
+    twice.run()
+    done = twice.roll_back(CIRCUIT, reason="and another one", seen={CIRCUIT: SECOND})
+
+    assert twice.roll_back(CIRCUIT).notes == ()
+    assert (running.is_new, running.notes) == (False, (said,))
+    assert (done.is_new, done.notes) == (False, (said,))
+    assert twice.release(first.rollback_id).reason_asked == "bad predictions"
+
+
 def test_the_same_request_after_ten_minutes_goes_one_further_back(world: PipelineWorld) -> None:
     """D13: and says so."""
     released(world, 3)
@@ -105,6 +122,26 @@ def test_a_rollback_never_goes_forward_to_what_was_rolled_back(world: PipelineWo
         world.roll_back(CIRCUIT)
     assert refused.value.status == 409
     assert world.live_default() == FIRST
+
+
+def test_what_a_failed_release_went_back_to_is_still_the_deployment_of_the_release_before(
+    twice: PipelineWorld,
+) -> None:
+    """D11, found by the simulation: the release whose deployment is taken back says so, whoever made it live again."""
+    failed, lock = "20251212.1", twice.lock()
+    twice.endpoints.write_lock(
+        replace(lock, owner=failed, owner_seq=release_seq(failed), fence=lock.fence + 1),
+        etag=twice.endpoints.locks[Environment.PRODUCTION, CIRCUIT].etag,
+        ledger=a_ledger_entry(
+            fence=lock.fence + 1, deployment=lock.want, previous=deployment_name(failed), release_id=failed
+        ),
+    )
+
+    twice.roll_back(CIRCUIT)
+    twice.run()
+
+    assert twice.live_default() == deployment_name(RELEASE_ID)
+    assert twice.circuit(release_id=IDS[1]).phase is CircuitPhase.ROLLED_BACK
 
 
 def test_the_first_release_of_a_circuit_can_not_be_rolled_back(world: PipelineWorld) -> None:

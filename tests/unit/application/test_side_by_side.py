@@ -1,20 +1,24 @@
 """Unit: the candidate's predictions beside those of the model that is live in production."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import pytest
 
 from shared.application.views import ApprovalState, ApprovalView
-from shared.domain.model import Environment, GateName, ReleasePhase
+from shared.domain.errors import PermanentError
+from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
 from shared.domain.naming import model_name
 from shared.pages.render import render_approval
 from tests.support.builders import CIRCUIT, RELEASE_ID
-from tests.support.fake_models import PREDICTIONS, JobPlan
+from tests.support.fake_models import JobPlan
 from tests.support.pipeline_world import PipelineWorld
 
 FIRST, SECOND = RELEASE_ID, "20251211.1"
 OTHER = b"row,prediction\n0,1.5\n1,3.5\n"
+
+type Spoil = Callable[[PipelineWorld], None]
 
 
 @pytest.fixture
@@ -71,15 +75,74 @@ def test_the_same_model_may_predict_the_same(pipeline: PipelineWorld) -> None:
     assert (beside["differ"], beside["same_model"], beside["unchanged"]) == (0, True, False)
 
 
-def test_a_changed_test_input_is_said(pipeline: PipelineWorld) -> None:
-    """Differences may come from the data."""
+def changed_input(world: PipelineWorld) -> None:
+    """A second release, as far as its tested deployment becoming Test's default; its test input is a new one."""
+    world.start(SECOND, CIRCUIT, build="12399")
+    world.models.add_smoke_input(CIRCUIT, content=b"x\n7\n8\n")
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL, SECOND)
+    world.answer(GateName.REGISTRY, release_id=SECOND)
+    world.run(lambda: world.circuit(CIRCUIT, SECOND).phase is CircuitPhase.ACTIVATING_TEST)
+
+
+def beside(world: PipelineWorld) -> Mapping[str, object]:
+    world.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, SECOND)
+    found = world.circuit(CIRCUIT, SECOND).evidence["side_by_side"]
+    assert isinstance(found, Mapping)
+    return found
+
+
+def test_the_live_model_scores_a_changed_input_too(pipeline: PipelineWorld) -> None:
+    """Issue 3, item 9: on the same data, so its Test deployment, kept from pruning, runs once more, and only once."""
+    changed_input(pipeline)
     pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER))
-    pipeline.start(SECOND, CIRCUIT, build="12399")
-    pipeline.models.add_smoke_input(CIRCUIT, content=b"x\n7\n8\n")
-    pipeline.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, SECOND)
-    beside = pipeline.circuit(CIRCUIT, SECOND).evidence["side_by_side"]
-    assert isinstance(beside, Mapping)
-    assert beside["input_changed"] is True
+
+    found = beside(pipeline)
+
+    assert (found["told"], found["input_changed"]) == ("1 of 2 rows differ, by 0.5 on average, by 1 at most", False)
+    started = [call.args["deployment"] for call in pipeline.models.calls("start_smoke_job")]
+    assert started == ["deployment-20251210-1", "deployment-20251211-1", "deployment-20251210-1"]
+    pipeline.to_phase(ReleasePhase.SUCCEEDED, SECOND)
+
+
+def test_a_service_that_names_jobs_itself_scores_it_once_as_well(pipeline: PipelineWorld) -> None:
+    """D14: the name that it gave is remembered."""
+    changed_input(pipeline)
+    pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER, honour_name=False))
+    assert beside(pipeline)["input_changed"] is False
+    assert len(pipeline.models.calls("start_smoke_job")) == 3
+
+
+def refuse(world: PipelineWorld) -> None:
+    world.models.fail_next("start_smoke_job", PermanentError("deployment-20251210-1 was deleted by hand"))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        refuse,
+        lambda world: world.models.plan_job(CIRCUIT, JobPlan(statuses=("Failed",))),
+        lambda world: world.models.plan_job(CIRCUIT, JobPlan(predictions=None)),
+        lambda world: world.models.plan_job(CIRCUIT, JobPlan(takes=timedelta(hours=3))),
+    ],
+    ids=["refused", "failed", "nothing", "never ends"],
+)
+def test_a_live_model_that_cannot_score_it_blocks_nothing(pipeline: PipelineWorld, spoil: Spoil) -> None:
+    """What was kept of it is compared, and it is said that its input was another one; within the step's deadline."""
+    changed_input(pipeline)
+    spoil(pipeline)
+
+    assert beside(pipeline)["input_changed"] is True
+    assert not [job for job in pipeline.models.cancelled_jobs if job.startswith("smoke-")]
+    pipeline.to_phase(ReleasePhase.SUCCEEDED, SECOND)
+
+
+def test_a_job_that_never_ends_is_cancelled(pipeline: PipelineWorld) -> None:
+    """It would go on costing money."""
+    changed_input(pipeline)
+    pipeline.models.plan_job(CIRCUIT, JobPlan(takes=timedelta(hours=3)))
+    beside(pipeline)
+    (cancelled,) = pipeline.models.cancelled_jobs
+    assert cancelled.startswith("beside-")
 
 
 def test_nothing_live_is_said(pipeline: PipelineWorld) -> None:
@@ -88,11 +151,29 @@ def test_nothing_live_is_said(pipeline: PipelineWorld) -> None:
     assert beside == {"absent": "nothing is live in production"}
 
 
-def test_predictions_that_are_gone_are_said(pipeline: PipelineWorld) -> None:
-    """Kept by an older version of the app, or cleaned away: absent, and the release goes on."""
-    pipeline.evidence.blobs = {k: v for k, v in pipeline.evidence.blobs.items() if "/predictions/" not in k}
-    assert second(pipeline)["absent"] == "no predictions of deployment-20251210-1 are kept"
-    assert PREDICTIONS in pipeline.evidence.blobs.values()
+def without_predictions(world: PipelineWorld) -> None:
+    world.evidence.blobs = {k: v for k, v in world.evidence.blobs.items() if "/predictions/" not in k}
+
+
+def test_predictions_that_are_gone_are_made_again(pipeline: PipelineWorld) -> None:
+    """Kept by an older version of the app, or cleaned away."""
+    without_predictions(pipeline)
+    assert second(pipeline)["differ"] == 0
+    assert len(pipeline.models.calls("start_smoke_job")) == 3
+
+
+def test_predictions_that_cannot_be_had_are_said(pipeline: PipelineWorld) -> None:
+    """Absent, with both reasons, and the release goes on."""
+    changed_input(pipeline)
+    pipeline.evidence.blobs = {
+        k: v for k, v in pipeline.evidence.blobs.items() if not k.startswith(f"{FIRST}/predictions/")
+    }
+    refuse(pipeline)
+    told = beside(pipeline)["absent"]
+    assert told == (
+        "no predictions of deployment-20251210-1 are kept, and it was not scored again: "
+        "deployment-20251210-1 was deleted by hand"
+    )
 
 
 def test_a_deployment_from_before_us_has_no_predictions() -> None:

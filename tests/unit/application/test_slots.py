@@ -1,5 +1,6 @@
 """Unit: at most N smoke tests at once, and nobody who waits for a slot is forgotten."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -96,14 +97,57 @@ def test_an_expired_lease_can_be_taken(queued: PipelineWorld) -> None:
 def test_the_sweeper_gives_expired_slots_back(queued: PipelineWorld) -> None:
     """So that a slot is free again even if nobody of that release waits."""
     start(queued)
+    for circuit in (OTHER_CIRCUIT, THIRD_CIRCUIT):
+        queued.change(queued.circuit(circuit), phase=CircuitPhase.FAILED, todo=Round.NONE)
     slots = Dispatcher(queued.ports).slots
 
     queued.clock.set(queued.slots.known[0].row.leased_until - timedelta(seconds=1))
-    slots.free_expired(1)
+    slots.free_abandoned(1)
     assert queued.slots.known[0].row.owner != ""
     queued.clock.forward(timedelta(seconds=1))
-    slots.free_expired(1)
+    slots.free_abandoned(1)
     assert queued.slots.known[0].row.owner == ""
+
+
+def test_a_slot_whose_owner_is_done_with_it_is_given_back_long_before_its_lease_ends(queued: PipelineWorld) -> None:
+    """The process died between the circuit's row and the slot's; whoever waits is started, not in half an hour."""
+    start(queued)
+    queued.change(queued.circuit(), phase=CircuitPhase.ACTIVATING_TEST, slot=-1, since=NOW)
+    owner = queued.slots.known[0].row.owner
+
+    queued.clock.set(NOW + timedelta(seconds=89))
+    queued.sweep()
+    assert queued.slots.known[0].row.owner == owner, "whoever wrote the circuit's row may be about to write the slot's"
+    queued.clock.set(NOW + timedelta(seconds=90))
+    queued.sweep()
+
+    assert queued.slots.known[0].row.owner == slot_owner(queued.circuit(OTHER_CIRCUIT))
+    assert queued.phases() == [CircuitPhase.ACTIVATING_TEST, CircuitPhase.SMOKE_TESTING, CircuitPhase.QUEUED]
+
+
+def test_a_slot_that_was_taken_for_a_circuit_that_still_waits_is_taken_up_again(queued: PipelineWorld) -> None:
+    """The process died between the slot's row and the circuit's: no other circuit gets it, this one needs no second."""
+    stored = queued.slots.slots(1)[0]
+    lease = NOW + timedelta(minutes=35)
+    queued.slots.write_slot(replace(stored.row, owner=slot_owner(queued.circuit()), leased_until=lease), stored.etag)
+
+    queued.sweep()
+    assert queued.slots.known[0].row.owner == slot_owner(queued.circuit())
+    assert start(queued)
+    assert queued.phases() == [CircuitPhase.SMOKE_TESTING, CircuitPhase.QUEUED, CircuitPhase.QUEUED]
+    assert queued.circuit().slot == 0
+
+
+def test_a_slot_in_use_is_nobodys_business(queued: PipelineWorld) -> None:
+    """However often it is swept."""
+    start(queued)
+    owner = queued.slots.known[0].row.owner
+
+    queued.sweep()
+    queued.sweep()
+
+    assert queued.slots.known[0].row.owner == owner == slot_owner(queued.circuit())
+    assert queued.phases().count(CircuitPhase.SMOKE_TESTING) == 1
 
 
 def test_two_that_reach_for_the_last_slot_do_not_both_get_it(queued: PipelineWorld) -> None:

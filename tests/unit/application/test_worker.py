@@ -6,18 +6,33 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.dead_letters import DeadLetters
+from shared.application.messages import to_json
 from shared.application.ports import Ports
 from shared.application.work import Work
-from shared.application.worker import Worker
+from shared.application.worker import MOST_PUT_RIGHTS, Worker
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, ModelChosen, StillRunning
-from shared.domain.model import CircuitPhase, ReleasePhase, Round
-from shared.domain.process import run_step
+from shared.domain.model import FANOUT_START, CircuitPhase, Environment, ReleasePhase, Round
+from shared.domain.naming import deployment_name
+from shared.domain.process import fan_out, run_step
 from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, RELEASE_ID, a_release, a_run
 from tests.support.pipeline_world import PipelineWorld
 
 CHOSEN = ModelChosen(at=NOW, source_version="1", source_hash="h", source_tags={}, live_deployment="")
+
+
+NEWER = "20251211.1"
+ENDPOINT = "be-plant001-circuit01"
+
+
+@pytest.fixture
+def live_twice(world: PipelineWorld) -> PipelineWorld:
+    """A release, and the newer one that went live after it."""
+    world.release_all(RELEASE_ID, CIRCUIT)
+    world.release_all(NEWER, CIRCUIT, build="2")
+    return world
 
 
 @pytest.fixture
@@ -177,6 +192,44 @@ def test_a_redelivered_stale_message_sends_again_what_the_state_implies(inspecti
     assert (again.kind, again.phase) == (StepKind.PROMOTE, CircuitPhase.PROMOTING)
 
 
+def test_a_redelivered_stale_message_sends_the_fan_out_that_was_lost(inspecting: PipelineWorld) -> None:
+    """It had moved the release into its next round and died before it handed that out."""
+    command = message(inspecting)
+    for run in inspecting.runs():
+        inspecting.change(run, phase=CircuitPhase.PROMOTED, todo=Round.NONE)
+    inspecting.change(inspecting.release(), phase=ReleasePhase.TESTING, fanout_cursor=FANOUT_START)
+
+    worker(inspecting, never).handle(command, redelivered=True)
+
+    [again] = inspecting.bus.sent
+    assert again == fan_out(inspecting.release())
+
+
+def test_what_was_lost_is_sent_again_though_the_endpoint_is_busy_for_hours(live_twice: PipelineWorld) -> None:
+    """Found by the simulation: without a sweeper the circuit would wait for ever behind its endpoint."""
+    live_twice.models.operation_time = timedelta(days=1)
+    live_twice.models.create_endpoint(Environment.PRODUCTION, ENDPOINT, {})
+    live_twice.change(live_twice.release(), phase=ReleasePhase.STAGING_PRODUCTION, gen=2)
+    live_twice.change(live_twice.circuit(), phase=CircuitPhase.LOCKING, todo=Round.STAGING, gen=2, poll_n=3)
+    live_twice.lose_messages()
+
+    live_twice.handle(late(StepKind.ACTIVATE, CircuitPhase.ACTIVATING), redelivered=True)
+
+    waiting = [command for command in live_twice.waiting() if isinstance(command, RunStep)]
+    assert (StepKind.DEPLOY, 3) in [(command.kind, command.n) for command in waiting]
+
+
+def test_a_dead_message_about_the_past_sends_again_what_was_lost_with_it(inspecting: PipelineWorld) -> None:
+    """Ten deliveries died behind the write; without a sweeper the dead letter is the last who can."""
+    command = message(inspecting)
+    for run in inspecting.runs():
+        inspecting.change(run, phase=CircuitPhase.INSPECTED, todo=Round.NONE)
+
+    bury(inspecting, command)
+
+    assert inspecting.phase() is ReleasePhase.AWAITING_REGISTRY_APPROVAL
+
+
 def test_a_redelivered_stale_message_runs_a_fan_in_that_was_lost(inspecting: PipelineWorld) -> None:
     """It may have died between the circuit's row and the release's."""
     command = message(inspecting)
@@ -196,10 +249,10 @@ def test_with_the_state_out_of_reach_the_message_comes_again_under_a_new_id(insp
         raise TransientError("storage is down")
 
     inspecting.releases.on_request = down
-    worker(inspecting, never).handle(replace(command, redrive=2))
+    worker(inspecting, never).handle(replace(command, redrive=1, postponed=2))
 
     [again] = inspecting.bus.sent
-    assert again == replace(command, redrive=3, delay=timedelta(seconds=20))
+    assert again == replace(command, redrive=int(NOW.timestamp()), postponed=3, delay=timedelta(seconds=20))
 
 
 def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(inspecting: PipelineWorld) -> None:
@@ -238,16 +291,125 @@ def test_a_dead_message_about_an_earlier_look_changes_nothing(inspecting: Pipeli
     assert inspecting.circuit().phase is CircuitPhase.INSPECTING
 
 
-def test_a_late_message_that_may_have_written_a_default_puts_it_right(world: PipelineWorld) -> None:
+def test_a_late_message_that_may_have_written_a_default_puts_it_right(live_twice: PipelineWorld) -> None:
     """Rule 10: stale activate and restore messages run converge before they are dropped."""
-    world.release_all(RELEASE_ID, CIRCUIT)
-    world.release_all("20251211.1", CIRCUIT, build="2")
-    late = RunStep(
-        release_id=RELEASE_ID, circuit=CIRCUIT, gen=1, kind=StepKind.ACTIVATE, phase=CircuitPhase.ACTIVATING, n=0
-    )
-    world.models.change_default(world.lock().environment, "be-plant001-circuit01", "deployment-20251210-1")
+    live_twice.models.change_default(Environment.PRODUCTION, ENDPOINT, deployment_name(RELEASE_ID))
 
-    world.handle(late)
-    world.run()
+    live_twice.handle(late(StepKind.ACTIVATE, CircuitPhase.ACTIVATING))
+    live_twice.run()
 
-    assert world.live_default() == "deployment-20251211-1"
+    assert live_twice.live_default() == deployment_name(NEWER)
+
+
+LATE_DEPLOYS = [(CircuitPhase.DEPLOYING_TEST, Environment.TEST), (CircuitPhase.STAGING, Environment.PRODUCTION)]
+
+
+@pytest.mark.parametrize(("phase", "environment"), LATE_DEPLOYS)
+@pytest.mark.parametrize("came_again", ["redelivered", "postponed", "dead"])
+def test_a_deploy_message_that_came_again_puts_right_what_its_first_run_may_have_cleared(
+    live_twice: PipelineWorld, phase: CircuitPhase, environment: Environment, came_again: str
+) -> None:
+    """Rule 10: making an endpoint is a PUT without a default; a worker that stood still may do it too late."""
+    live_twice.models.change_default(environment, ENDPOINT, "")
+    command = late(StepKind.DEPLOY, phase)
+
+    if came_again == "dead":
+        bury(live_twice, command)
+    else:
+        postponed = replace(command, postponed=int(came_again == "postponed"))
+        live_twice.handle(postponed, redelivered=came_again == "redelivered")
+    live_twice.run()
+
+    assert live_twice.live_default(environment=environment) == deployment_name(NEWER)
+
+
+def test_a_mere_copy_of_an_old_deploy_message_asks_azure_ml_nothing(live_twice: PipelineWorld) -> None:
+    """Nobody ran it before: there is nothing it can have left behind, and every look counts against a limit."""
+    live_twice.models.journal.clear()
+
+    live_twice.handle(late(StepKind.DEPLOY, CircuitPhase.STAGING))
+
+    assert live_twice.models.journal == []
+
+
+def test_an_old_look_at_a_switch_that_still_works_leaves_it_to_the_newer_look(live_twice: PipelineWorld) -> None:
+    """Or every copy of a message would start a chain of looks of its own."""
+    live_twice.change(live_twice.circuit(), phase=CircuitPhase.ACTIVATING, todo=Round.ACTIVATION, poll_n=4)
+    live_twice.models.journal.clear()
+
+    live_twice.handle(late(StepKind.ACTIVATE, CircuitPhase.ACTIVATING))
+
+    assert live_twice.models.journal == []
+    assert live_twice.waiting() == []
+
+
+def test_a_deploy_step_that_ends_after_its_circuit_moved_on_is_put_right(live_twice: PipelineWorld) -> None:
+    """It stood still between "there is no endpoint" and its PUT, while its message was delivered again."""
+    run = live_twice.circuit(release_id=NEWER)
+    live_twice.change(run, phase=CircuitPhase.STAGING, todo=Round.STAGING)
+
+    def stood_still(work: Work, ports: Ports) -> StillRunning:
+        live_twice.change(live_twice.circuit(release_id=NEWER), phase=CircuitPhase.LIVE, todo=Round.NONE)
+        ports.models.create_endpoint(Environment.PRODUCTION, work.run.endpoint, {})
+        return StillRunning()
+
+    message = run_step(live_twice.circuit(release_id=NEWER), StepKind.DEPLOY)
+    worker(live_twice, stood_still).handle(message)
+    live_twice.run()
+
+    assert live_twice.live_default() == deployment_name(NEWER)
+
+
+def test_a_late_message_looks_thirty_times_whether_its_endpoint_is_right_and_no_more(
+    live_twice: PipelineWorld,
+) -> None:
+    """An operation that never ends must not be asked about for ever; the hourly look for drift tells of it."""
+    live_twice.models.operation_time = timedelta(days=30)
+    live_twice.models.create_endpoint(Environment.PRODUCTION, ENDPOINT, {})
+    live_twice.models.journal.clear()
+    began = live_twice.clock.now()
+
+    live_twice.handle(late(StepKind.RESTORE, CircuitPhase.RESTORING))
+    live_twice.run()
+
+    looks = [call for call in live_twice.models.journal if call.method == "endpoint"]
+    assert len(looks) == MOST_PUT_RIGHTS + 1
+    assert timedelta(hours=1) < live_twice.clock.now() - began < timedelta(hours=3)
+
+
+def test_a_dead_letter_about_a_busy_endpoint_comes_again_later_not_at_once(live_twice: PipelineWorld) -> None:
+    """A dead letter that raises is delivered again immediately, and no count of deliveries ever stops that."""
+    live_twice.models.operation_time = timedelta(minutes=10)
+    live_twice.models.create_endpoint(Environment.PRODUCTION, ENDPOINT, {})
+
+    bury(live_twice, late(StepKind.ACTIVATE, CircuitPhase.ACTIVATING))
+
+    [again] = live_twice.waiting()
+    assert isinstance(again, RunStep)
+    assert (again.kind, again.postponed, again.revived) == (StepKind.ACTIVATE, 1, 1)
+    assert again.delay >= timedelta(seconds=5)
+    live_twice.run()
+    assert live_twice.live_default() == deployment_name(NEWER)
+
+
+def test_a_postponed_message_that_has_become_stale_sends_again_what_the_state_implies(
+    inspecting: PipelineWorld,
+) -> None:
+    """Rule 2: its row was written and the bus did not take what follows; nobody else may ever send it."""
+    command = replace(message(inspecting), postponed=1)
+    inspecting.change(inspecting.circuit(), phase=CircuitPhase.PROMOTING, todo=Round.PROMOTION)
+
+    worker(inspecting, never).handle(command)
+
+    [again] = inspecting.bus.sent
+    assert isinstance(again, RunStep)
+    assert (again.kind, again.phase) == (StepKind.PROMOTE, CircuitPhase.PROMOTING)
+
+
+def bury(world: PipelineWorld, command: RunStep) -> None:
+    DeadLetters(world.ports).handle(to_json(command).encode(), "MaxDeliveryCountExceeded")
+
+
+def late(kind: StepKind, phase: CircuitPhase) -> RunStep:
+    """A message of the first release, which has long been over."""
+    return RunStep(release_id=RELEASE_ID, circuit=CIRCUIT, gen=1, kind=kind, phase=phase, n=0)

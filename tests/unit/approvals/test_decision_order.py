@@ -9,7 +9,7 @@ import pytest
 
 from shared.application.gates import Answer, Gates, Outcome, Verdict
 from shared.application.ports import GateClaim
-from shared.domain.model import Environment, GateName, ReleasePhase
+from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
 from shared.domain.naming import model_name
 from shared.domain.policy import Policy, policy_from_json
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
@@ -144,6 +144,19 @@ def test_what_is_left_out_at_gate_1_is_listed_at_gate_2_and_in_the_summary() -> 
     summary = next(letter.summary for letter in world.mail.letters if letter.summary)
     assert f"PLANT001 / CIRCUIT02: excluded, {why}" in summary
     assert world.live_default(OTHER_CIRCUIT) == ""
+
+
+def test_what_was_left_out_can_be_released_by_itself_later() -> None:
+    """As a release of its own, with its own gates; the circuits of the first one are not touched."""
+    world = at_gate_1()
+    answered(world, ANN, world.claim(REGISTRY), exclude={str(OTHER_CIRCUIT): "sensor is being replaced"})
+    world.to_phase(ReleasePhase.SUCCEEDED)
+    world.run()
+    live, later = world.live_default(CIRCUIT), "20251211.1"
+    world.release_all(later, OTHER_CIRCUIT, build="2")
+    assert world.circuit(OTHER_CIRCUIT, later).phase is CircuitPhase.LIVE
+    assert world.live_default(OTHER_CIRCUIT) == "deployment-20251211-1"
+    assert world.live_default(CIRCUIT) == live
 
 
 def test_a_reason_that_is_too_long_to_keep_is_refused() -> None:

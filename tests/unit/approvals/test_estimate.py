@@ -31,6 +31,16 @@ def entries(*steps: tuple[str, int]) -> tuple[HistoryEntry, ...]:
     return tuple(found)
 
 
+def test_the_api_which_does_not_tell_it_does_not_look_for_it() -> None:
+    """Whoever polls a running release costs four requests, however many releases there were before."""
+    world = world_after_one()
+    world.release_all()
+    world.change(world.release(), phase=ReleasePhase.TESTING)
+    world.releases.requests.clear()
+    assert Queries(world.ports).release("20251210.1")["phase"] == ReleasePhase.TESTING
+    assert world.releases.requests.total() == 4
+
+
 def world_after_one() -> PipelineWorld:
     world = PipelineWorld()
     done = a_release("20251209.1", phase=ReleasePhase.SUCCEEDED, hist=entries(*TAKEN, (ReleasePhase.SUCCEEDED, 0)))

@@ -8,6 +8,7 @@ import pytest
 
 from shared.adapters.email.message import mime_message
 from shared.application.intake import Arrival, Intake
+from shared.application.ports import Letter
 from shared.domain.errors import TransientError
 from shared.domain.model import Channel, GateName, Moment, NoticeState, ReleasePhase
 from shared.domain.policy import Policy
@@ -85,6 +86,27 @@ def test_refused_artifacts_cost_operators_one_mail_in_fifteen_minutes_and_none_i
     assert all(path in text.get_content() for path in told)
 
 
+def test_a_refusal_mail_says_everything_once_and_that_more_may_follow() -> None:
+    """R57: the path, what is wrong, the form to use, uncut; and that further refusals wait for the next mail."""
+    world = PipelineWorld()
+    refuse(world, 1)
+    refuse(world, 2)
+    world.sweep_for(timedelta(minutes=20))
+    first, second = (mime_message(one, sender="releases@example.com", estate=ESTATE) for one in world.mail.letters)
+    for mail, number in ((first, 1), (second, 2)):
+        for kind in ("plain", "html"):
+            part = mail.get_body((kind,))
+            assert part is not None
+            text = part.get_content().rpartition("</head>")[2]
+            assert text.count(artifact_path(f"20251210.{number}")) == 1
+            assert "plant_id is missing, circuit_id is missing, cutoff_date is missing" in text
+            assert text.count("releases/{release_id}/{build_id}/") == 2, "in the form to use, and in what to do next"
+            assert "More may follow: what is refused in the next 15 minutes is held back" in text
+    row = world.releases.release(world.mail.letters[0].release.release_id)
+    assert row is not None
+    assert row.row.reason.count("changed_circuits.json") == 1
+
+
 def test_a_long_stream_of_refusals_keeps_the_distance() -> None:
     """One a minute for ninety minutes: every mail at least fifteen minutes after the one before."""
     world = PipelineWorld()
@@ -151,3 +173,54 @@ def test_the_next_mail_says_who_decided_at_the_gate_before(decision: str) -> Non
         part = mail.get_body((kind,))
         assert part is not None
         assert ANN in part.get_content()
+
+
+def told(letter: Letter) -> tuple[str, str]:
+    """A mail's text and HTML."""
+    mail = mime_message(letter, sender="releases@example.com", estate=ESTATE)
+    parts = [mail.get_body((kind,)) for kind in ("plain", "html")]
+    text, html = (part.get_content() if part else "" for part in parts)
+    return text, html
+
+
+def test_an_expired_gate_is_told_with_the_way_to_open_it_again() -> None:
+    """Approvers and operators, by mail and in the channel; nobody is asked a third time."""
+    world = PipelineWorld()
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.sweep_for(timedelta(hours=25))
+    assert mails_of(world, ANN) == [Moment.GATE_OPENED, Moment.GATE_REMINDER, Moment.GATE_EXPIRED]
+    assert mails_of(world, OPERATORS[0]) == [Moment.GATE_EXPIRED]
+    for part in told(world.mail.letters[-1]):
+        assert "expired" in part
+        assert "POST /api/releases/20251210.1/retry" in part
+
+
+def test_a_success_is_told_with_the_summary_and_everybodys_own_way_back() -> None:
+    """R41: the document's summary, the rollback link with its code, and the SHA-256 of the evidence."""
+    world = PipelineWorld()
+    world.release_all()
+    ends = [letter for letter in world.mail.letters if letter.notice.moment is Moment.RELEASE_SUCCEEDED]
+    links = {letter.rollback_link.url for letter in ends if letter.rollback_link}
+    assert len(links) == len(ends) == len((*APPROVERS, *OPERATORS))
+    for letter in ends:
+        assert letter.rollback_link is not None
+        for part in told(letter):
+            assert "Production Deployment Complete!" in part
+            assert letter.rollback_link.code in part
+            assert world.release().evidence_sha256 in part
+        assert letter.rollback_link.url in told(letter)[0]
+
+
+def test_the_channel_hears_of_the_same_moments_as_people_do() -> None:
+    """Of all but refused artifacts, which are for operators alone; a card each, never with a personal link."""
+    world = PipelineWorld()
+    refuse(world, 9)
+    world.release_all()
+    world.start("20251211.1", build="2")
+    world.sweep_for(timedelta(hours=25))
+    in_mails = {letter.notice.moment for letter in world.mail.letters}
+    assert {letter.notice.moment for letter in world.teams.letters} == in_mails - {Moment.ARTIFACT_INVALID}
+    assert in_mails >= {Moment.GATE_OPENED, Moment.GATE_REMINDER, Moment.GATE_EXPIRED, Moment.RELEASE_SUCCEEDED}
+    assert {(letter.link, letter.rollback_link) for letter in world.teams.letters} == {(None, None)}

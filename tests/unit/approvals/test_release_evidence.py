@@ -13,8 +13,9 @@ from shared.adapters.email.message import mime_message
 from shared.application.evidence import canonical_json
 from shared.application.release_evidence import bundle_path, read_bundle
 from shared.domain.errors import RequestRefused
-from shared.domain.model import CircuitPhase, GateName, ReleasePhase
-from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
+from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
+from shared.domain.policy import Policy
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
 from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import APPROVERS, PipelineWorld
 
@@ -149,6 +150,31 @@ def test_a_rejected_release_has_its_rejection_in_the_bundle() -> None:
     (gate,) = said["gates"]
     assert (gate["state"], gate["decisions"][0]["comment"]) == ("rejected", "Wrong cutoff date.")
     assert [entry["to"] for entry in said["history"] if entry["row"] == "g|registry-approval"] == ["open", "rejected"]
+
+
+def test_each_votes_exclusions_stand_in_the_bundle() -> None:
+    """Who left out what and why: with several approvers each one's counts."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY, recipient=APPROVERS[0], exclude={str(OTHER_CIRCUIT): "sensor is being replaced"})
+    world.answer(GateName.REGISTRY, recipient=APPROVERS[1])
+    world.run()
+    world.operations().cancel(RELEASE_ID, by="ops", reason="enough")
+    _, said = bundle(world)
+    votes = [(vote["by"], vote["exclude"]) for vote in said["gates"][0]["decisions"]]
+    assert votes == [(APPROVERS[0], {str(OTHER_CIRCUIT): "sensor is being replaced"}), (APPROVERS[1], {})]
+
+
+def test_its_digest_stands_in_the_production_ledger_as_well(world: PipelineWorld) -> None:
+    """A third copy, in another table, that outlives the release's rows; what was left out has none."""
+    digest = world.release().evidence_sha256
+    for circuit in (CIRCUIT, THIRD_CIRCUIT):
+        (entry,) = world.endpoints.ledger(Environment.PRODUCTION, circuit)
+        assert entry.note is not None
+        assert entry.note.evidence_sha256 == digest
+        assert entry.note.approved_sha256 == world.gate(GateName.PRODUCTION).digest
+    assert world.endpoints.ledger(Environment.PRODUCTION, OTHER_CIRCUIT) == []
 
 
 def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before() -> None:

@@ -18,6 +18,7 @@ from azure.core.pipeline.transport import HttpResponse as TransportResponse
 from azure.identity import CredentialUnavailableError
 
 from shared.adapters.azure_ml.errors import service_errors, translated, unless_missing
+from shared.adapters.azure_ml.sign_in import SignInBroke
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 
 ARM_NO_WORKSPACE = (
@@ -71,6 +72,7 @@ def caused_by(cause: Exception) -> MachineLearningError:
         (answered(404, code="ResourceNotFound", message=ARM_NO_WORKSPACE), ConfigurationError),
         (ClientAuthenticationError("no token"), ConfigurationError),
         (CredentialUnavailableError("no identity"), ConfigurationError),
+        (SignInBroke("503"), TransientError),
         (answered(408), TransientError),
         (ResourceExistsError(response=Answer(409)), TransientError),
         (answered(429), TransientError),

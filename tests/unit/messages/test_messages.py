@@ -9,9 +9,18 @@ import pytest
 
 from shared.application.messages import STAGES, message_id, parse_message, stage, to_json
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, Prune, ReadArtifact, RunStep, SendNotice, StepKind
+from shared.domain.commands import (
+    FanOut,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+    StepKind,
+)
 from shared.domain.errors import PermanentError
-from shared.domain.model import CircuitPhase, Round
+from shared.domain.model import CircuitPhase, GateName, Round
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT
 
 GOLDEN = Path(__file__).parents[2] / "data" / "messages"
@@ -28,12 +37,20 @@ FAN_OUT = FanOut(release_id="20251210.1", gen=1, round=Round.STAGING, cursor="c|
 NOTICE = SendNotice(release_id="20251210.1", row_key="n|gate_opened:x|email|ann@example.com", n=1, redrive=2)
 ARTIFACT = ReadArtifact(path="releases/20251210.1/12345/changed_circuits.json")
 PRUNE = Prune(release_id="20251210.1", cursor="c|PLANT001|CIRCUIT02")
+REFRESH_GATE = RefreshGate(
+    release_id="20251210.1", gate=GateName.PRODUCTION, n=1765357200, cursor="c|PLANT001|CIRCUIT02"
+)
+NOTE_LEDGER = NoteLedger(release_id="20251210.1", gen=2, cursor="c|PLANT001|CIRCUIT02")
 COMMANDS: dict[str, Sendable] = {
     "step": STEP,
+    "step_postponed": replace(STEP, redrive=1765357200, postponed=2),
     "fan_out": FAN_OUT,
+    "fan_out_revived": replace(FAN_OUT, redrive=1765357200, revived=1),
     "notice": NOTICE,
     "artifact": ARTIFACT,
     "prune": PRUNE,
+    "refresh_gate": REFRESH_GATE,
+    "note_ledger": NOTE_LEDGER,
 }
 
 

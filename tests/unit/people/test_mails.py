@@ -10,8 +10,9 @@ import pytest
 from shared.adapters.email.message import mime_message
 from shared.adapters.teams_card import card_message
 from shared.application.ports import Letter
+from shared.application.summary import production_summary
 from shared.domain.errors import PermanentError
-from shared.domain.model import GateName, Moment, ReleasePhase
+from shared.domain.model import CircuitPhase, GateName, Moment, ReleasePhase
 from shared.pages.mails import render_mail
 from tests.support.release_samples import ESTATE, NOW, a_gate, a_letter, a_release, a_run, failed_runs, three_tested
 from tests.support.sample_pages import many_runs
@@ -44,7 +45,7 @@ def test_the_gate_mail_has_code_and_link_in_both_parts() -> None:
 
 
 def test_the_gate_mail_asks_in_the_documents_words() -> None:
-    """R9 stands in the mail as well: ids, instruction, checklist, last sentence, commands."""
+    """R9, R2: the mail says it as well: ids, instruction, checklist, last sentence, commands."""
     plain = part(message_of(a_letter()), "plain")
     for told in (
         "Release ID: 20251210.1",
@@ -116,6 +117,19 @@ def test_a_repeated_mail_is_recognisable_and_another_one_is_not_mistaken_for_it(
     other = replace(letter, notice=replace(letter.notice, recipient="otto@example.com"))
     assert message_of(letter)["Message-ID"] == message_of(again)["Message-ID"]
     assert message_of(letter)["Message-ID"] != message_of(other)["Message-ID"]
+
+
+@pytest.mark.parametrize(("circuits", "told"), [(200, 200), (5_000, 201)])
+def test_the_summary_mail_of_a_large_release_can_still_be_read(circuits: int, told: int) -> None:
+    """R41, issue 5: a line per circuit up to two hundred; beyond that it says how many more there are, and where."""
+    release = a_release(phase=ReleasePhase.SUCCEEDED)
+    live = [replace(run, phase=CircuitPhase.LIVE) for run in many_runs(circuits)]
+    summary = production_summary(release, live, ESTATE)
+    mail = render_mail(a_letter(Moment.RELEASE_SUCCEEDED, release=release, runs=live, summary=summary), ESTATE)
+    assert sum(line.startswith("   - ") for line in mail.text.splitlines()) == told
+    assert ("   - … and 4800 more; the page has them all" in mail.text) == (circuits == 5_000)
+    assert "🔗 Workspace: mlw-prod" in mail.text
+    assert len(mail.text.encode()) + len(mail.html.encode()) < 40_000
 
 
 @pytest.mark.parametrize("evil", ["a\r\nBcc: eve@example.com", "a\nX: y", "a\x00b", "a\u2028Bcc: eve@example.com"])

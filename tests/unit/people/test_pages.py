@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from html.parser import HTMLParser
+from urllib.parse import parse_qs
 
 import pytest
 
 from shared.application.evidence import canonical_json
-from shared.application.views import ApprovalState, ReleasesView, ReleaseView
+from shared.application.views import ApprovalState, ReleaseQuery, ReleasesView, ReleaseView
+from shared.domain.listing import listed_as
 from shared.domain.model import Channel, Circuit, GateName, GateState, Moment, Notice, NoticeState, ReleasePhase
 from shared.pages import (
     APPROVAL_STATUS,
@@ -19,42 +20,11 @@ from shared.pages import (
     render_releases,
 )
 from shared.pages.formats import age, duration, number, time_left
+from tests.support.outline import Outline, text_of
 from tests.support.release_samples import APPROVER, NOW, a_gate, a_release, a_run, failed_runs, three_runs
 from tests.support.sample_pages import DECISION, an_approval, many_runs, sample_mails, sample_pages
 
 HOSTILE = "<script>alert(1)</script>{{ 7 * 7 }}{% raw %}\"'><img src=x onerror=alert(1)>"
-
-
-class Outline(HTMLParser):
-    """Elements, their attributes and all visible text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, Mapping[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
-
-    def fields(self) -> dict[str, Mapping[str, str | None]]:
-        """Form fields by their names."""
-        return {
-            attrs["name"] or "": attrs
-            for tag, attrs in self.elements
-            if tag in {"input", "textarea"} and "name" in attrs
-        }
-
-
-def text_of(html: str) -> str:
-    return Outline(html).text
 
 
 def test_the_headers_are_the_ones_that_keep_the_page_to_itself() -> None:
@@ -112,7 +82,7 @@ def test_single_circuits_can_be_left_out_with_a_reason() -> None:
     page = Outline(render_approval(an_approval(exclude={"PLANT002/CIRCUIT01": "sensor <2>"})))
     fields = page.fields()
     assert fields["exclude:PLANT002/CIRCUIT01"]["value"] == "sensor <2>"
-    assert fields["exclude:PLANT001/CIRCUIT01"]["value"] == ""
+    assert "value" not in fields["exclude:PLANT001/CIRCUIT01"]
     alone = Outline(render_approval(an_approval(runs=(a_run(),))))
     assert not [name for name in alone.fields() if name.startswith("exclude:")]
 
@@ -141,13 +111,30 @@ def test_after_a_wrong_code_nobody_types_twice() -> None:
 )
 def test_a_gate_that_takes_no_answer_explains_itself(state: ApprovalState, told: str, status: int) -> None:
     """With the evidence still readable, and no form."""
-    gate = a_gate(state=GateState.APPROVED if state is ApprovalState.DECIDED else GateState.OPEN, decisions=(DECISION,))
+    rows = {ApprovalState.DECIDED: GateState.APPROVED, ApprovalState.VOID: GateState.VOID}
+    gate = a_gate(state=rows.get(state, GateState.OPEN), decisions=(DECISION,))
     release = a_release(phase=ReleasePhase.CANCELLED, reason="wrong cutoff date")
     page = Outline(render_approval(an_approval(state=state, gate=gate, release=release)))
     assert told in page.text
     assert "rmse" in page.text
     assert not [tag for tag, _ in page.elements if tag == "form"]
     assert APPROVAL_STATUS[state] == status
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (GateState.OPEN, "It was opened again: the newest mail about this release has the link that counts."),
+        (GateState.APPROVED, "It was opened again and approved by mona@example.com, 10 Dec 2025, 15:04 UTC"),
+        (GateState.EXPIRED, "It was opened again, and expired once more: nobody decided before 11 Dec 2025"),
+    ],
+)
+def test_a_link_of_an_earlier_opening_says_what_became_of_the_gate(state: GateState, told: str) -> None:
+    """D10: who finds the older mail first is not told that nobody needs an answer."""
+    gate = a_gate(state=state, decisions=(DECISION,) if state is GateState.APPROVED else ())
+    text = text_of(render_approval(an_approval(state=ApprovalState.VOID, gate=gate)))
+    assert f"This link is from an earlier opening of the gate. {told}" in text
+    assert "No answer is needed" not in text
 
 
 def test_changed_evidence_says_what_changed_and_asks_again() -> None:
@@ -159,13 +146,31 @@ def test_changed_evidence_says_what_changed_and_asks_again() -> None:
     assert APPROVAL_STATUS[ApprovalState.CHANGED] == 409
 
 
-def test_two_hundred_circuits_are_a_page_for_a_phone() -> None:
-    """Below 150 KB even when each has something to look at; trouble first, the rest folded."""
-    few, all_ = (render_approval(an_approval(runs=many_runs(200, in_trouble=n))) for n in (3, 200))
-    assert len(few.encode()) < 150_000
-    assert len(all_.encode()) < 150_000
-    assert "188 more circuits" in few
-    assert few.index("three weeks old") < few.index("<details>")
+@pytest.mark.parametrize("gate", list(GateName))
+@pytest.mark.parametrize("in_trouble", [3, 200])
+def test_two_hundred_circuits_are_a_page_for_a_phone(gate: GateName, in_trouble: int) -> None:
+    """Below 150 KB at either gate, even when each has something to look at; trouble first, only the rest is folded."""
+    page = render_approval(an_approval(gate, runs=many_runs(200, in_trouble, gate)))
+    assert len(page.encode()) < 150_000
+    troubled, _, folded = page.partition("<details>")
+    assert ("197 circuits, no problems" in folded) == (in_trouble == 3)
+    assert troubled.count("three weeks old") == in_trouble
+    assert "three weeks old" not in folded
+
+
+@pytest.mark.parametrize("gate", list(GateName))
+def test_a_folded_circuit_still_says_what_is_decided_on(gate: GateName) -> None:
+    """What is live and would be with the age of its data, metrics with their direction, validation, the smoke test."""
+    folded = render_approval(an_approval(gate, runs=many_runs(200, 3, gate))).partition("197 circuits, no problems")[2]
+    row = text_of(folded[folded.index('<tr><th scope="row">') :].partition("</tr>")[0])
+    for told in (
+        "20251203-5 2025-10-01, 70 days old deployment-20251203-5",
+        "20251210-1 2025-11-01, 39 days old deployment-20251210-1 be-plant",
+        "rmse 0.4312 → 0.4127, lower, better",
+        "validated: true",
+    ):
+        assert told in row
+    assert ("Completed, 3 min 41 s, 168 rows" in row) == (gate is GateName.PRODUCTION)
 
 
 def test_every_field_of_an_artifact_is_escaped_everywhere() -> None:
@@ -200,7 +205,14 @@ def test_every_field_of_an_artifact_is_escaped_everywhere() -> None:
             for gate in GateName
         ),
         render_release(ReleaseView(release=release, runs=(run,), gates=(a_gate(),), summary=HOSTILE, now=NOW)),
-        render_releases(ReleasesView(releases=(release,), now=NOW, circuit=HOSTILE, next_cursor=HOSTILE)),
+        render_releases(
+            ReleasesView(
+                releases=(listed_as(release),),
+                now=NOW,
+                asked=ReleaseQuery(circuit=HOSTILE, plant=HOSTILE, since=HOSTILE, until=HOSTILE, requested_by=HOSTILE),
+                next_cursor=HOSTILE,
+            )
+        ),
         render_error(400, HOSTILE, HOSTILE),
     ]
     for page in pages:
@@ -268,9 +280,18 @@ def test_a_message_that_could_not_be_delivered_shows_on_the_page() -> None:
 
 def test_the_list_keeps_its_filters_on_the_next_page() -> None:
     """A cursor without its filter would show something else."""
-    view = ReleasesView(releases=(a_release(),), now=NOW, phase="failed", circuit="P/C & D", next_cursor="20251209.1")
+    asked = ReleaseQuery(phase="failed", circuit="P/C & D", since="2025-12-01", requested_by="ann@example.com")
+    view = ReleasesView(releases=(listed_as(a_release()),), now=NOW, asked=asked, next_cursor="20251209.1")
     html = render_releases(view)
-    assert 'href="?phase=failed&amp;circuit=P/C+%26+D&amp;cursor=20251209.1"' in html or "cursor=20251209.1" in html
+    following = parse_qs(re.findall(r'<a href="\?([^"]*)"', html)[-1].replace("&amp;", "&"))
+    assert following == {
+        "phase": ["failed"],
+        "circuit": ["P/C & D"],
+        "since": ["2025-12-01"],
+        "requested_by": ["ann@example.com"],
+        "cursor": ["20251209.1"],
+    }
+    assert 'value="2025-12-01"' in html
     assert '<option value="failed" selected>' in html
 
 

@@ -1,5 +1,7 @@
 """How far a circuit has come, stage by stage."""
 
+from datetime import timedelta
+
 import pytest
 
 from shared.application.progress import PLACES, STAGES, Mark, progress
@@ -47,6 +49,16 @@ def test_a_superseded_circuit_shows_how_far_it_came() -> None:
     assert (
         marks(phase=CircuitPhase.EXCLUDED, hist=(HistoryEntry(at=NOW, source="tested", target="excluded"),)) == "dddnw"
     )
+
+
+def test_what_is_learnt_at_a_gate_makes_no_stage_longer() -> None:
+    """Evidence that was looked at again stands in the history, hours after the stage had passed."""
+    hist = (
+        HistoryEntry(at=NOW, source="", target="inspecting"),
+        HistoryEntry(at=NOW + timedelta(minutes=2), source="inspecting", target="inspected"),
+        HistoryEntry(at=NOW + timedelta(hours=5), source="inspected", target="inspected", why="nothing is live now"),
+    )
+    assert progress(a_run(phase=CircuitPhase.INSPECTED, hist=hist))[0].took == timedelta(minutes=2)
 
 
 @pytest.mark.parametrize("phase", list(CircuitPhase))

@@ -44,7 +44,7 @@ Deployed At: 2025-12-10T16:45:00Z
 
 
 def test_the_production_summary_has_the_documents_layout() -> None:
-    """R41, character by character."""
+    """R41, character by character; R2."""
     assert production_summary(a_release(phase=ReleasePhase.SUCCEEDED), three_live(), ESTATE) == SUMMARY
 
 
@@ -81,6 +81,24 @@ def test_the_failure_report_names_circuit_reason_diagnosis_and_next_action() -> 
     assert "       compute batch-cluster: Succeeded, 2 of 4 nodes" in report
     assert "   - PLANT001 / CIRCUIT01: tested" in report
     assert "POST /api/releases/20251210.1/retry" in report
+
+
+def test_a_reason_that_the_circuits_tell_is_not_told_twice() -> None:
+    """The release's reason is made of its circuits' errors: the report has each of them once."""
+    error = "smoke test failed: " + "a long line of a log | " * 20
+    runs = (a_run(phase=CircuitPhase.TESTED), a_run(CIRCUITS[1], phase=CircuitPhase.FAILED, error=error))
+    release = a_release(phase=ReleasePhase.FAILED, reason=f"{CIRCUITS[1]}: {error}"[:300])
+    report = failure_report(release, runs)
+    assert report.count("smoke test failed") == 1
+    assert "Reason: 1 of 2 circuits did not come through" in report
+
+
+def test_a_release_that_only_held_circuits_kept_from_going_on_says_how_to_lift_the_hold() -> None:
+    """After a rollback everything is on hold: the next release ends superseded, and says what to do."""
+    held = a_run(phase=CircuitPhase.SUPERSEDED, evidence={"hold": "held since yesterday"})
+    said = next_action(a_release(phase=ReleasePhase.SUPERSEDED), (held,))
+    assert said.startswith("lift the hold with POST /api/circuits/PLANT001/CIRCUIT01/hold")
+    assert next_action(a_release(phase=ReleasePhase.SUPERSEDED), (a_run(phase=CircuitPhase.SUPERSEDED),)) == "nothing."
 
 
 def test_a_rollback_tells_what_is_back_and_what_is_not() -> None:
@@ -123,3 +141,12 @@ def test_the_history_merges_all_rows_by_time() -> None:
         "ok",
     )
     assert {line.circuit for line in lines} == {"", "PLANT001/CIRCUIT01", "PLANT001/CIRCUIT02"}
+
+
+def test_what_moved_nothing_is_told_where_it_happened() -> None:
+    """A vote that only counts, mails sent again, evidence looked at again."""
+    vote = HistoryEntry(
+        at=NOW + timedelta(minutes=1), source="open", target="open", by="mona@example.com", why="1 of 2"
+    )
+    lines = merge_history(a_release(), (), (a_gate(hist=(vote,)),))
+    assert (lines[-1].what, lines[-1].why) == ("registry-approval: open", "1 of 2")

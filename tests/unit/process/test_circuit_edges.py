@@ -62,6 +62,8 @@ EVENTS: tuple[e.CircuitEvent, ...] = (
     e.TestDeploymentReady(at=AT),
     e.SlotTaken(at=AT, slot=2),
     e.SmokeTestPassed(at=AT),
+    e.RestoredTested(at=AT),
+    e.RestoredUntestable(at=AT, why="not in Test"),
     e.TestDefaultSet(at=AT, live_deployment=""),
     e.ProductionLocked(at=AT, previous_deployment="deployment-20251203-5"),
     e.ProductionStaged(at=AT),
@@ -69,6 +71,7 @@ EVENTS: tuple[e.CircuitEvent, ...] = (
     e.ActivationSkipped(at=AT),
     e.CircuitRestored(at=AT),
     e.CircuitHeld(at=AT, why="held since yesterday"),
+    e.EvidenceRefreshed(at=AT, live_deployment="deployment-20251203-5"),
     e.CircuitSuperseded(at=AT, why="20251211.1 holds it"),
     e.CircuitRolledBack(at=AT, why="rollback-1: wrong forecasts"),
     e.StepFailed(at=AT, error="no"),
@@ -142,6 +145,17 @@ def test_a_failed_activation_keeps_its_error_while_it_is_restored() -> None:
     failed = replace(run(P.FAILED), error="would not switch", error_round=Round.ACTIVATION)
     moved = decide_circuit(failed, e.FannedOut(at=AT, round=Round.REVERSION, gen=1), POLICY).row
     assert (moved.phase, moved.error) == (P.RESTORING, "would not switch")
+
+
+def test_what_is_learnt_at_a_gate_leaves_the_circuit_where_it_is_and_since_when() -> None:
+    """The history says what was learnt, and nothing follows from it."""
+    later = AT + timedelta(hours=1)
+    event = e.EvidenceRefreshed(at=later, why="nothing is live now", live_deployment="", evidence={"drift": "gone"})
+    decision = decide_circuit(run(P.TESTED, live_deployment="old", evidence={"smoke": {}}), event, POLICY)
+    assert (decision.row.phase, decision.row.since, decision.row.due_at) == (P.TESTED, AT, None)
+    assert (decision.row.live_deployment, decision.row.evidence) == ("", {"smoke": {}, "drift": "gone"})
+    assert (decision.row.hist[-1].at, decision.row.hist[-1].why) == (later, "nothing is live now")
+    assert decision.commands == ()
 
 
 def test_a_ready_deployment_queues_for_a_slot_and_a_slot_starts_the_smoke_test() -> None:

@@ -6,11 +6,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain import events as e
-from shared.domain.commands import FanOut, OpenGate, Tell, VoidGate
+from shared.domain.commands import FanOut, NoteLedger, OpenGate, Tell, VoidGate
 from shared.domain.errors import IllegalTransition
 from shared.domain.model import FANOUT_END, GateName, Moment, Release, ReleasePhase, Round
 from shared.domain.policy import Policy
-from shared.domain.process import GATE_OF, RESUME_AT, ROUND_EDGES, ROUND_OF, RoundOutcome, decide_release
+from shared.domain.process import (
+    GATE_OF,
+    RESUME_AT,
+    ROUND_EDGES,
+    ROUND_OF,
+    SWITCHING,
+    RoundOutcome,
+    decide_release,
+    redrive_release,
+)
 
 AT = datetime(2025, 12, 10, 12, tzinfo=UTC)
 P = ReleasePhase
@@ -45,6 +54,7 @@ EVENTS: tuple[e.ReleaseEvent, ...] = (
     e.CancelRequested(at=AT, by="ops", why="wrong build"),
     e.RetryRequested(at=AT, by="ops", why="fixed"),
     *(e.FanOutAdvanced(at=AT, round=r, gen=1, cursor=FANOUT_END) for r in Round if r),
+    e.LedgerNoted(at=AT, gen=1, cursor=FANOUT_END),
 )
 
 # (phase, event's name) -> where it leads; every pair that is not here must raise
@@ -72,6 +82,10 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (P.ROLLING_BACK, "red 7"): P.FAILED,
     (P.ROLLING_BACK, "neutral 7"): P.SUPERSEDED,
     (P.ROLLING_BACK, "FanOutDied 7"): P.FAILED,
+    (P.CHECKING, "green 8"): P.SUCCEEDED,
+    (P.CHECKING, "red 8"): P.FAILED,
+    (P.CHECKING, "neutral 8"): P.NOTHING_TO_DO,
+    (P.CHECKING, "FanOutDied 8"): P.FAILED,
     (GATE_1, "GateApproved registry-approval"): P.PROMOTING,
     (GATE_1, "GateRejected registry-approval"): P.REJECTED,
     (GATE_1, "GateExpired registry-approval"): P.EXPIRED,
@@ -188,6 +202,37 @@ def test_a_release_that_failed_by_itself_says_failed_though_cancelled() -> None:
     """Red before cancelled: the report names what broke."""
     asked = release(P.TESTING, cancel_requested_by="ops")
     assert decide_release(asked, round_ended(Round.TEST, bad=True)).row.phase is P.FAILED
+
+
+@pytest.mark.parametrize("edge", list(ROUND_EDGES), ids=str)
+def test_what_was_switched_is_noted_in_the_ledger_before_the_release_is_over(
+    edge: tuple[ReleasePhase, RoundOutcome],
+) -> None:
+    """Every end after ledger rows were written asks for the notes and is overdue until they are there; no other does."""
+    phase, outcome = edge
+    event = round_ended(ROUND_OF[phase], bad=outcome is RoundOutcome.RED, good=outcome is RoundOutcome.GREEN)
+    row = release(phase, cancel_requested_by="ops" if outcome is RoundOutcome.CANCELLED else "")
+    decision = decide_release(row, event)
+    notes = phase in SWITCHING and decision.row.is_terminal
+    assert [c.cursor for c in decision.commands if isinstance(c, NoteLedger)] == ([""] if notes else [])
+    if decision.row.is_terminal:
+        assert (decision.row.due_at is not None) == notes
+        assert (decision.row.noted_cursor == FANOUT_END) != notes
+
+
+def test_notes_advance_page_by_page_and_never_back() -> None:
+    """A page delivered twice is noted once; the last one ends it; an overdue one is sent again under a new id."""
+    ended = decide_release(release(P.ACTIVATING), round_ended(Round.ACTIVATION)).row
+    page = decide_release(ended, e.LedgerNoted(at=AT, gen=1, cursor="c|A|1"))
+    assert page.commands == (NoteLedger(release_id="20251210.1", gen=1, cursor="c|A|1"),)
+    with pytest.raises(IllegalTransition):
+        decide_release(page.row, e.LedgerNoted(at=AT, gen=1, cursor="c|A|1"))
+    with pytest.raises(IllegalTransition):
+        decide_release(page.row, e.LedgerNoted(at=AT, gen=2, cursor=FANOUT_END))
+    (again,) = redrive_release(page.row, AT).commands
+    assert again == NoteLedger(release_id="20251210.1", gen=1, cursor="c|A|1", redrive=1)
+    last = decide_release(page.row, e.LedgerNoted(at=AT, gen=1, cursor=FANOUT_END))
+    assert (last.row.noted_cursor, last.row.due_at, last.commands) == (FANOUT_END, None, ())
 
 
 @pytest.mark.parametrize(("failed_in", "resumes_at"), RESUME_AT.items())

@@ -1,6 +1,7 @@
 """The check that runs before anything is installed: one line, with the remedy."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.demo.options import Scenario
 from local.stack.places import ROOT
 from local.stack.ports import free_base
 
@@ -17,8 +19,9 @@ TOOLS_OF_THE_SCRIPT = ("sh", "cat", "dirname", "env")
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """The files that the check needs, without a `.venv`."""
-    (tmp_path / "local" / "stack").mkdir(parents=True)
-    for name in (".python-version", "local/preflight.sh", "local/stack/ports.py"):
+    for room in ("stack", "demo"):
+        (tmp_path / "local" / room).mkdir(parents=True)
+    for name in (".python-version", "local/preflight.sh", "local/stack/ports.py", "local/demo/options.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -109,6 +112,69 @@ def test_a_taken_port_stops_before_anything_starts(clone: Path, machine: Path) -
     assert done.returncode == 1
     assert f"port {base}." in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "variables", "says"),
+    [
+        ("options", {"SCENARIO": "nonsense"}, ("'nonsense'", *Scenario)),
+        ("options", {"DEMO_MINUTES": "soon"}, ("'soon'", "a number above 0", "1440")),
+        ("options", {"DEMO_MINUTES": "-1"}, ("'-1'", "a number above 0")),
+        ("options", {"DEMO_MINUTES": "nan"}, ("'nan'", "a number above 0")),
+        ("ports", {"STACK_PORT_BASE": "here"}, ("'here'", "1024", "65524")),
+        ("ports", {"STACK_PORT_BASE": "70000"}, ("'70000'", "1024", "65524")),
+        ("ports", {"STACK_PORT_BASE": "-20000"}, ("'-20000'", "1024", "65524")),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_in_one_line_that_names_the_possible_ones(
+    clone: Path, machine: Path, what: str, variables: dict[str, str], says: tuple[str, ...]
+) -> None:
+    """Issue 2, point 1: before anything is installed, and not as the usage of a command nobody typed."""
+    install_python(machine)
+    done = preflight(clone, machine, what, **variables)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "")
+    (variable,) = variables
+    assert done.stderr.startswith(f"{variable} is ")
+    assert all(word in done.stderr for word in says), done.stderr
+    assert "usage" not in done.stderr
+
+
+@pytest.mark.parametrize("scenario", ["", *Scenario])
+def test_every_scenario_passes_in_silence(clone: Path, machine: Path, scenario: str) -> None:
+    """The check knows the very names that the demo knows, with nothing installed."""
+    install_python(machine)
+    done = preflight(clone, machine, "options", SCENARIO=scenario, DEMO_MINUTES="0.5")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("target", ["demo", "up"])
+def test_make_checks_before_it_installs(clone: Path, machine: Path, target: str) -> None:
+    """A value that can't be used stops make in a clone without .venv, which stays without one."""
+    install_python(machine)
+    install(machine, "node", "echo v20.11.0")
+    install(machine, "npm", "echo 10.0.0")
+    (machine / "make").symlink_to(str(shutil.which("make")))
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, clone / name)
+    done = subprocess.run(
+        [str(machine / "make"), target],
+        env={"PATH": str(machine), "SCENARIO": "nonsense", "STACK_PORT_BASE": "70000"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=clone,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("SCENARIO is 'nonsense'" if target == "demo" else "STACK_PORT_BASE is '70000'")
+    assert not (clone / ".venv").exists()
+
+
+def test_the_documents_name_every_scenario() -> None:
+    """README and Makefile are written by hand: a new story must not be missing there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([a-z-]+)`", readme.partition("`SCENARIO=…`")[2].partition("`STATS=1`")[0]))
+    assert told == set(Scenario) - {Scenario.SUCCESS}
 
 
 def test_the_check_needs_no_installed_package(clone: Path, machine: Path) -> None:

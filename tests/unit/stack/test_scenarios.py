@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from local.demo.manifest import Artifact, of_plants
-from local.demo.scenarios import STORIES, Scenario, complaints, decision_for, doubles
+from local.demo.options import Scenario
+from local.demo.scenarios import STORIES, complaints, decision_for, doubles
 
 
 def a_release(phase: str, **changes: Any) -> dict[str, Any]:

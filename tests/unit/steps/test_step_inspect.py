@@ -33,11 +33,11 @@ def chosen(world: World) -> ModelChosen:
     return outcome
 
 
-def room(region: str, *, endpoints: int, deployments: int = 0, need: int = 1) -> dict[str, object]:
-    """What a region's quotas look like in the evidence."""
+def room(region: str, *, endpoints: int, need: int = 1) -> dict[str, object]:
+    """What a region's quotas look like in the evidence: deployments that nobody counted are not said to be none."""
     return {
         "endpoints": {"region": region, "need": need, "have": endpoints, "limit": 100},
-        "deployments": {"region": region, "need": need, "have": deployments, "limit": 500},
+        "deployments": {"region": region, "need": need, "have_at_most": 20 * endpoints, "limit": 500},
     }
 
 
@@ -147,7 +147,7 @@ def test_a_model_of_another_build_is_taken_with_a_warning(world: World) -> None:
 
 
 def test_every_finding_is_told_at_once(world: World) -> None:
-    """One look, one complete list, with the circuit's name."""
+    """R31 and more: one look, one complete list, with the circuit's name; the input alone in its folder."""
     world.models.add_smoke_input(CIRCUIT, "other.csv")
     world.models.computes.clear()
     world.put(a_run(cutoff_date="2026-01-01"))
@@ -195,7 +195,7 @@ def test_a_model_trained_on_other_data_is_a_finding(world: World, tag: str, valu
 
 
 def test_a_model_without_the_data_asset_tags_is_a_finding(world: World) -> None:
-    """What can't be compared is not passed."""
+    """R6: what can't be compared is not passed."""
     world.inspectable()
     world.models.change_dev_model(
         MODEL, "1", tags={k: v for k, v in DEV_TAGS.items() if not k.startswith("data_asset")}
@@ -345,6 +345,40 @@ def test_a_region_with_too_many_deployments_is_a_finding(world: World) -> None:
 
     assert "room for the release's deployments: need 1, have 500 of at most 500, missing 1" in error
     assert "DEPLOYMENT_QUOTA" in error
+
+
+def test_deployments_that_were_counted_are_evidence(world: World) -> None:
+    """D4: with so many endpoints each is looked at, and what there is of them is told."""
+    world.inspectable()
+    fill_region(world, TEST, 25, each=19)
+
+    quota = chosen(world).evidence["quota"]
+
+    assert quota["test_region"]["deployments"] == {"region": "northeurope", "need": 1, "have": 475, "limit": 500}  # type: ignore[index]  # JSON
+
+
+def test_online_endpoints_of_the_region_count(world: World) -> None:
+    """D4: all endpoint types; with a hundred of them there is no room for the release's one, and they are in what it has."""
+    world.inspectable()
+    world.models.others["northeurope"] = {f"on-{n}": "the online endpoint" for n in range(100)}
+
+    error = refused(world).error
+
+    assert (
+        "region northeurope has no room for the release's endpoints: need 1, have 100 of at most 100, missing 1"
+        in error
+    )
+
+
+def test_a_name_that_another_type_of_endpoint_has_is_a_finding(world: World) -> None:
+    """D2: a region has each name once; told before gate 1, with what holds it and the setting to change."""
+    world.inspectable()
+    world.models.others["northeurope"][ENDPOINT] = f"the online endpoint {ENDPOINT} in mlw-test"
+
+    assert (
+        f"test: the name {ENDPOINT} is taken in northeurope by the online endpoint {ENDPOINT} in mlw-test; "
+        "change TEST_ENDPOINT_TEMPLATE, or delete that endpoint"
+    ) in refused(world).error
 
 
 def test_few_endpoints_are_not_counted_through(world: World) -> None:

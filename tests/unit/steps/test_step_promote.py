@@ -1,16 +1,19 @@
 """Unit: promotion copies what was approved, once, with exactly seven tags."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.application.ports import PromotedModel
 from shared.application.steps.promote import promote
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.events import ModelPromoted, StepFailed
 from shared.domain.model import CircuitPhase
 from tests.support.builders import RELEASE_ID, a_run
 from tests.support.circuit_world import BUILD, CUTOFF, DEV_TAGS, MODEL, VERSION, World, found
+from tests.support.fake_models import FakeModels
 
 
 @pytest.fixture
@@ -32,6 +35,21 @@ def refused(world: World) -> StepFailed:
     outcome = world.look(promote)
     assert isinstance(outcome, StepFailed), outcome
     return outcome
+
+
+class Overtaken(FakeModels):
+    """Whenever a promotion gets as far as the Registry, another one of the same version has just been there."""
+
+    def __init__(self, models: FakeModels, other_time: str) -> None:
+        vars(self).update(vars(models))
+        self._other_time = other_time
+
+    def promote(
+        self, *, name: str, source_version: str, version: str, tags: Mapping[str, str], mode: str
+    ) -> PromotedModel:
+        common = {"name": name, "source_version": source_version, "version": version, "mode": mode}
+        super().promote(tags={**tags, "promoted_at": self._other_time}, **common)
+        return super().promote(tags=tags, **common)
 
 
 def test_the_registry_gets_the_model_with_exactly_seven_tags(approved: World) -> None:
@@ -73,6 +91,18 @@ def test_a_promotion_whose_answer_was_lost_is_completed(approved: World) -> None
     approved.clock.forward(timedelta(minutes=7))
 
     assert promoted(approved).registry_tags["promoted_at"] == "2025-12-10T09:00:00Z"
+
+
+def test_a_try_that_was_overtaken_by_another_one_keeps_what_that_one_wrote(approved: World) -> None:
+    """R17: a swept message runs beside the slow one it was meant to replace; whoever is second finds the version made."""
+    other_time = "2025-12-10T08:59:41Z"
+    outcome = promote(approved.work(), replace(approved.ports, models=Overtaken(approved.models, other_time)))
+
+    assert isinstance(outcome, ModelPromoted), outcome
+    held = approved.models.registry_model(MODEL, VERSION)
+    assert held is not None
+    assert held.tags == outcome.registry_tags
+    assert outcome.registry_tags["promoted_at"] == other_time
 
 
 def test_other_tags_than_approved_stop_it_before_any_write(approved: World) -> None:

@@ -1,0 +1,46 @@
+"""Use cases: a message that can't be handled now, because state is out of reach, comes again later."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.application.messages import kind_of
+from shared.application.ports import Ports, Sendable
+from shared.domain.errors import TransientError
+from shared.telemetry import log
+
+FIRST_WAIT = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(minutes=5)
+MOST_POSTPONED = 300
+"""About a day. What is refused for longer becomes a dead letter, which people see; in an outage that waits as well."""
+PAUSE_BEFORE_RAISING = timedelta(seconds=1)
+"""Whoever delivers a message again does so at once: with state and bus both out of reach, not faster than this."""
+
+
+def postpone(command: Sendable, error: TransientError, ports: Ports) -> None:
+    """Send the same message again, due after a wait that doubles up to five minutes, or after the service's own wish.
+
+    The number in its id is the time: counting on from the message's own would meet the sweeper's numbers, and
+    duplicate detection would drop it.
+
+    Raises:
+        TransientError: the bus does not take it either, or it has been put off for a day; the host delivers the
+            message again, and in the end to the dead-letter queue.
+    """
+    if command.postponed >= MOST_POSTPONED:
+        raise error
+    wait = max(error.retry_after or timedelta(), min(FIRST_WAIT * 2 ** min(command.postponed, 10), LONGEST_WAIT))
+    now = ports.clock.now()
+    again = replace(command, redrive=int(now.timestamp()), postponed=command.postponed + 1, delay=wait)
+    log.warning(
+        "state out of reach; message postponed",
+        action="message_postponed",
+        kind=kind_of(command),
+        release_id=getattr(command, "release_id", ""),
+        circuit=getattr(command, "circuit", ""),
+        error=error,
+    )
+    try:
+        ports.bus.send((again,))
+    except TransientError:
+        ports.clock.pause(PAUSE_BEFORE_RAISING)
+        raise error from None

@@ -1,0 +1,87 @@
+"""Unit: whoever decides second sees who has decided, and which circuits they leave out and why."""
+
+import json
+
+import pytest
+
+from shared.application.gates import Gates
+from shared.application.queries import Queries
+from shared.application.views import ApprovalState, ApprovalView
+from shared.domain.model import GateName, ReleasePhase
+from shared.domain.policy import Policy
+from shared.pages import render_approval, render_release
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
+from tests.support.outline import text_of
+from tests.support.pipeline_world import APPROVERS, PipelineWorld
+
+ANN, BOB = APPROVERS
+REGISTRY = GateName.REGISTRY
+WHY = "sensor is being <replaced>"
+
+
+@pytest.fixture
+def voted() -> PipelineWorld:
+    """Two must approve; Ann has, without one circuit."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.answer(REGISTRY, recipient=ANN, comment="The others look right.", exclude={str(OTHER_CIRCUIT): WHY})
+    return world
+
+
+def page(world: PipelineWorld, person: str = BOB) -> str:
+    view = Gates(world.ports).view(world.claim(REGISTRY, person))
+    assert view.release is not None
+    assert view.gate is not None
+    evidence = json.loads(view.document)
+    return render_approval(
+        ApprovalView(
+            state=ApprovalState.OPEN,
+            release=view.release,
+            gate=view.gate,
+            evidence=evidence,
+            now=world.clock.now(),
+            recipient=person,
+        )
+    )
+
+
+def test_the_form_says_what_is_left_out_already(voted: PipelineWorld) -> None:
+    """Beside the decision, not only in the list of votes: approving approves that as well."""
+    form = text_of(page(voted).partition('<form method="post"')[2].partition("</form>")[0])
+    assert f"{ANN} approves without {OTHER_CIRCUIT}: {WHY}" in form
+    assert str(CIRCUIT) in form
+
+
+def test_the_list_of_votes_names_circuit_and_reason(voted: PipelineWorld) -> None:
+    """As text, whatever was typed."""
+    html = page(voted)
+    votes = text_of(html.partition("Who has decided")[2])
+    assert f"{ANN} approved" in votes
+    assert f"leaves out: {OTHER_CIRCUIT}: {WHY}" in votes
+    assert "<replaced>" not in html
+
+
+def test_a_vote_on_evidence_that_was_replaced_is_listed_and_leaves_nothing_out(voted: PipelineWorld) -> None:
+    """It does not count: who gave it is asked again."""
+    gate = voted.gate(REGISTRY)
+    voted.change(gate, digest="newer", earlier_digests=(gate.digest,))
+    html = page(voted)
+    assert "approves without" not in text_of(html)
+    assert f"leaves out: {OTHER_CIRCUIT}" in text_of(html.partition("Who has decided")[2])
+
+
+def test_page_and_api_of_the_release_tell_it_too(voted: PipelineWorld) -> None:
+    """The record of each vote has what it leaves out."""
+    (gate,) = Queries(voted.ports).release(RELEASE_ID)["gates"]  # type: ignore[misc]  # JSON
+    (vote,) = gate["decisions"]
+    assert (vote["by"], vote["exclude"]) == (ANN, {str(OTHER_CIRCUIT): WHY})
+    shown = text_of(render_release(Queries(voted.ports).release_view(RELEASE_ID)))
+    assert f"leaves out: {OTHER_CIRCUIT}: {WHY}" in shown
+
+
+def test_who_left_nothing_out_is_not_said_to(voted: PipelineWorld) -> None:
+    """Bob approves all that is left."""
+    voted.answer(REGISTRY, recipient=BOB)
+    assert text_of(page(voted)).count("leaves out") == 1
