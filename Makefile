@@ -1,5 +1,5 @@
 # Everything a person or CI runs. `make` alone lists the targets.
-# Variables: AUTO=1 STATS=1 SCENARIO=… DEMO_MINUTES=… for demo; STACK_PORT_BASE and STACK_DIR for the stack.
+# Variables: AUTO=1 STATS=1 SCENARIO=… DEMO_MINUTES=… for demo; STACK_PORT_BASE, STACK_DIR, APPROVALS=entra for the stack.
 
 .DEFAULT_GOAL := help
 ifndef SUITES
@@ -68,8 +68,8 @@ mutants: setup ## Switch on each deliberate defect: the simulation must catch it
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK
 	@echo "== contract tests"
 	@$(CONTRACT) --ignore tests/contract/azure_ml_stand_in --ignore tests/contract/model_gateway tests/contract
-	@$(CONTRACT) tests/contract/azure_ml_stand_in
-	@$(CONTRACT) tests/contract/model_gateway
+	@$(PYTEST) -n 2 --dist loadscope tests/contract/azure_ml_stand_in
+	@$(PYTEST) -n 2 --dist loadscope tests/contract/model_gateway
 
 fuzz: setup ## Many more generated requests than `make test` sends (EXAMPLES=300 per operation)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTEST) --timeout 3600 tests/contract/approvals/test_openapi_fuzz.py

@@ -1,5 +1,6 @@
 """Two releases, and back: by the API, by the page from the mail, as a drill, with the hold and drift that follow."""
 
+import html
 import re
 import subprocess
 import sys
@@ -183,6 +184,21 @@ def test_from_the_mail_to_the_confirmed_rollback_there_are_three_pages(later: Pi
     assert again.headers["Location"].partition("?")[0] == sent.headers["Location"].partition("?")[0]
     smoke_tested(later, rollback, began)
     assert "passed" in person.get(sent.headers["Location"]).text
+
+
+def test_the_release_page_leads_to_the_same_page_to_look_at(later: Pipeline, releases: list[str]) -> None:
+    """Whoever has only the link to the release sees what would go back, and is sent to their own mail to confirm."""
+    mail = next(m for m in later.mails() if "live in Production" in m.subject and releases[1] in m.subject)
+    release_page = re.search(r"https?://\S+/releases/\S+\?view=\S+", mail.text)
+    assert release_page
+    person = Person(site=later.stack.app_url)
+    link = re.search(r'href="(/rollbacks/new\?[^"]+)"', person.get(release_page.group()).text)
+    assert link
+    address = f"{later.stack.app_url}{html.unescape(link.group(1))}"
+    page = person.get(address)
+    assert page.status == 200
+    assert "To confirm, open the link" in page.text
+    assert person.post(address, {"circuit": ONE, "reason": "try", "csrf": "x"}).status == 403
 
 
 def smoke_tested(pipeline: Pipeline, rollback: Json, began: int) -> None:

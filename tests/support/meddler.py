@@ -11,7 +11,7 @@ from azure.identity import DefaultAzureCredential
 
 def meddle(subscription_id: str, endpoint: str, deployment: str) -> None:
     """What a click in the studio does."""
-    client = MLClient(DefaultAzureCredential(), subscription_id, "rg-mlops-prod", "mlw-prod")
+    client = MLClient(DefaultAzureCredential(), subscription_id, "rg-mlops-prod", "mlw-prod", polling_interval=1)
     found = client.batch_endpoints.get(endpoint)
     found.defaults.deployment_name = deployment
     client.batch_endpoints.begin_create_or_update(found).result()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
@@ -14,6 +15,8 @@ from shared.adapters.gate_tokens import SignedGateTokens
 from shared.bootstrap import LINK_AGE
 from shared.domain.model import GateState
 from tests.support.app_host import ADA, GRACE, KEY, RETIRED_KEY, AppHost, GateAt
+from tests.support.hostile import MARKUP
+from tests.support.outline import Outline
 from tests.support.person import FORM, Person
 from tests.support.wire import WireReply, exchange
 
@@ -185,6 +188,22 @@ def test_no_header_of_a_request_leads_people_elsewhere(gate: GateAt, header: str
     for address in (gate.link().url, f"{gate.host.url}/", f"{gate.host.url}/releases/x"):
         reply = exchange("GET", address, None, {header: "evil.example"})
         assert "evil.example" not in reply.text + str(reply.headers)
+
+
+def test_what_a_build_wrote_reaches_the_browser_as_text(by_link: AppHost) -> None:
+    """On the approvers' page and the release's; the artifact itself goes out as plain text that nobody guesses at."""
+    blob = f"attack/{uuid4().hex}.json"
+    by_link.ports.evidence.put(blob, MARKUP.encode())
+    gate = by_link.at_gate(build_id=MARKUP, requested_by=MARKUP, commit_sha=MARKUP, manifest_blob=blob)
+    view = by_link.ports.tokens.view_url(gate.release.release_id)
+    for address in (gate.link().url, view):
+        page = Outline(browser(gate).get(address).text)
+        assert MARKUP in " ".join(page.texts)
+        assert not {"script", "img"} & set(page.tags)
+    artifact = browser(gate).get(view.replace("?", "/artifact?"))
+    assert (artifact.status, artifact.media_type, artifact.text) == (200, "text/plain", MARKUP)
+    assert artifact.headers["X-Content-Type-Options"] == "nosniff"
+    assert artifact.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 def far_too_much() -> dict[str, Callable[[GateAt], WireReply]]:

@@ -41,6 +41,12 @@ def told(world: PipelineWorld) -> list[str]:
     return [letter.notice.recipient for letter in world.mail.letters if letter.notice.moment is Moment.DRIFT_FOUND]
 
 
+def put_back_by_hand(world: PipelineWorld) -> None:
+    """Before anybody has looked."""
+    assert world.live_default() == FIRST
+    world.models.change_default(PRODUCTION, ENDPOINT, SECOND)
+
+
 def test_what_this_app_left_is_no_drift(world: PipelineWorld) -> None:
     """Nor is an endpoint that it never saw, or has only looked at (R59)."""
     world.release_all()
@@ -224,3 +230,31 @@ def test_a_repairs_switch_that_lands_after_somebody_else_decided_is_put_right(dr
     assert frozen == [SECOND]
     assert drifted.live_default() == FIRST == drifted.lock().want
     assert (drifted.lock().drift, drifted.lock().repair_by) == ("", "")
+
+
+def test_another_deployment_under_the_wanted_name_is_drift(drifted: PipelineWorld) -> None:
+    """Tags are compared with the ledger: somebody deleted ours and made one of their own."""
+    put_back_by_hand(drifted)
+    held = drifted.models._endpoints[PRODUCTION, ENDPOINT].deployments[SECOND]
+    object.__setattr__(held.spec, "tags", {"release_id": "by hand"})
+    look(drifted)
+    assert drifted.lock().drift == f"{SECOND} on {ENDPOINT} is tagged for release by hand, {SECOND_ID} made it live"
+    assert told(drifted) == list(OPERATORS)
+
+
+def test_an_endpoint_whose_tags_name_another_circuit_is_drift(drifted: PipelineWorld) -> None:
+    """Its default may be right and still not this circuit's."""
+    put_back_by_hand(drifted)
+    drifted.models._endpoints[PRODUCTION, ENDPOINT].tags = {"plant_id": "PLANT009", "circuit_id": "CIRCUIT01"}
+    look(drifted)
+    assert drifted.lock().drift == f"{ENDPOINT} is tagged for another circuit"
+
+
+def test_test_is_not_compared(drifted: PipelineWorld) -> None:
+    """Nobody is served from there, and the next release that passes sets its default anew."""
+    put_back_by_hand(drifted)
+    drifted.models.change_default(Environment.TEST, ENDPOINT, FIRST)
+    look(drifted)
+    assert told(drifted) == []
+    drifted.release_all(THIRD_ID, CIRCUIT, build="3")
+    assert drifted.live_default(CIRCUIT, Environment.TEST) == deployment_name(THIRD_ID)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.ports import ProvisioningState
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import RollbackRequest
 from shared.application.steps.activate import activate
@@ -141,6 +142,18 @@ def test_the_target_is_looked_at_although_the_first_look_broke(twice: PipelineWo
     twice.run()
     assert "does not exist" in twice.circuit(CIRCUIT, started.rollback_id).error
     assert twice.lock().owner == IDS[1]
+
+
+@pytest.mark.parametrize("state", [ProvisioningState.FAILED, ProvisioningState.RUNNING])
+def test_a_target_that_can_not_serve_is_refused(twice: PipelineWorld, state: ProvisioningState) -> None:
+    """It stands, but it is not Succeeded: nothing is switched to it."""
+    held = twice.models._endpoints[PRODUCTION, ENDPOINT].deployments[FIRST]
+    held.settling.ends = state
+    started = twice.roll_back(CIRCUIT)
+    twice.run()
+    run = twice.circuit(CIRCUIT, started.rollback_id)
+    assert run.error == f"{FIRST} on {ENDPOINT} is {state}, it can't serve; nothing was changed"
+    assert (twice.live_default(), twice.lock().want, twice.lock().hold_until) == (SECOND, SECOND, None)
 
 
 def test_a_target_of_another_circuit_is_refused(twice: PipelineWorld) -> None:

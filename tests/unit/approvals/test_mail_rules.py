@@ -1,17 +1,21 @@
 """Unit: how often people are written to, and what the mails carry."""
 
 import itertools
+import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.adapters.email.message import mime_message
+from shared.adapters.teams_card import card_message
 from shared.application.intake import Arrival, Intake
 from shared.application.ports import Letter
 from shared.domain.errors import TransientError
 from shared.domain.model import Channel, GateName, Moment, NoticeState, ReleasePhase
 from shared.domain.policy import Policy
+from shared.pages import render_mail
 from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import APPROVERS, OPERATORS, PipelineWorld, artifact_path
 
@@ -224,3 +228,28 @@ def test_the_channel_hears_of_the_same_moments_as_people_do() -> None:
     assert {letter.notice.moment for letter in world.teams.letters} == in_mails - {Moment.ARTIFACT_INVALID}
     assert in_mails >= {Moment.GATE_OPENED, Moment.GATE_REMINDER, Moment.GATE_EXPIRED, Moment.RELEASE_SUCCEEDED}
     assert {(letter.link, letter.rollback_link) for letter in world.teams.letters} == {(None, None)}
+
+
+def test_where_people_sign_in_no_message_has_a_code_and_cards_lead_to_the_gate() -> None:
+    """A link that needs a sign-in is nobody's own: everybody in the channel may have it."""
+    world = PipelineWorld()
+    world.ports = replace(world.ports, audience=replace(world.ports.audience, signs_in=True))
+    world.release_all()
+    for letter in world.mail.letters:
+        text = render_mail(letter, ESTATE).text
+        assert "Code:" not in text
+        asks = letter.notice.moment is Moment.GATE_OPENED
+        assert ("The page asks you to sign in" in text, "/approvals/" in text) == (asks, asks)
+    cards = [(letter.notice.moment, card_message(letter)) for letter in world.teams.letters]
+    leads = [(moment, "/approvals/" in json.dumps(card)) for moment, card in cards]
+    assert leads == [(Moment.GATE_OPENED, True), (Moment.GATE_OPENED, True), (Moment.RELEASE_SUCCEEDED, False)]
+
+
+def test_where_links_decide_no_card_has_one() -> None:
+    """Everybody in the channel sees a card; the mail says where to decide."""
+    world = PipelineWorld()
+    world.release_all()
+    told = json.dumps([card_message(letter) for letter in world.teams.letters])
+    assert "/approvals/" not in told
+    assert told.count("Your personal link is in your mail.") == 2
+    assert all("Code:" in render_mail(letter, ESTATE).text for letter in world.mail.letters)
