@@ -11,6 +11,7 @@ import pytest
 
 from local.demo.forms import post_forms
 from local.demo.holds import holds_of
+from local.demo.mailbox import Mail
 from local.stack.parts import clean_environment
 from local.stack.places import ROOT
 from tests.support.person import Person
@@ -81,12 +82,37 @@ def production(pipeline: Pipeline, circuit: str = ONE) -> Json:
     return found
 
 
+def about_success(pipeline: Pipeline, release_id: str) -> Mail:
+    """The mail that says a release is live."""
+
+    def look() -> Mail | None:
+        found = (m for m in pipeline.mails() if "live in Production" in m.subject and release_id in m.subject)
+        return next(found, None)
+
+    return wait_until(look, "the mail about the success")
+
+
 def test_a_first_release_has_nothing_to_go_back_to(later: Pipeline) -> None:
     """D6: 409, and the reason."""
     reply = ask(later, {"circuits": [asked(NEW)]})
     assert reply.status == 409
     assert "first deployment" in reply.json()["detail"]
     assert "Nothing was changed" in reply.json()["detail"]
+
+
+def test_the_release_page_leads_to_the_same_page_to_look_at(later: Pipeline, releases: list[str]) -> None:
+    """Whoever has only the link to the release sees what would go back, and is sent to their own mail to confirm."""
+    mail = about_success(later, releases[1])
+    release_page = re.search(r"https?://\S+/releases/\S+\?view=\S+", mail.text)
+    assert release_page
+    person = Person(site=later.stack.app_url)
+    link = re.search(r'href="(/rollbacks/new\?[^"]+)"', person.get(release_page.group()).text)
+    assert link
+    address = f"{later.stack.app_url}{html.unescape(link.group(1))}"
+    page = person.get(address)
+    assert page.status == 200
+    assert "To confirm, open the link" in page.text
+    assert person.post(address, {"circuit": ONE, "reason": "try", "csrf": "x"}).status == 403
 
 
 def test_a_drill_measures_the_same_path_and_leaves_production_alone(later: Pipeline, releases: list[str]) -> None:
@@ -148,12 +174,7 @@ def test_people_are_told_with_the_seconds_and_the_goal(later: Pipeline, releases
 
 def test_from_the_mail_to_the_confirmed_rollback_there_are_three_pages(later: Pipeline, releases: list[str]) -> None:
     """Link, form, status; a wrong code changes nothing, and looking changes nothing."""
-    mail = wait_until(
-        lambda: next(
-            (m for m in later.mails() if "live in Production" in m.subject and releases[1] in m.subject), None
-        ),
-        "the mail about the success",
-    )
+    mail = about_success(later, releases[1])
     link, code = LINK.search(mail.text), CODE.search(mail.text)
     assert link
     assert code
@@ -184,21 +205,6 @@ def test_from_the_mail_to_the_confirmed_rollback_there_are_three_pages(later: Pi
     assert again.headers["Location"].partition("?")[0] == sent.headers["Location"].partition("?")[0]
     smoke_tested(later, rollback, began)
     assert "passed" in person.get(sent.headers["Location"]).text
-
-
-def test_the_release_page_leads_to_the_same_page_to_look_at(later: Pipeline, releases: list[str]) -> None:
-    """Whoever has only the link to the release sees what would go back, and is sent to their own mail to confirm."""
-    mail = next(m for m in later.mails() if "live in Production" in m.subject and releases[1] in m.subject)
-    release_page = re.search(r"https?://\S+/releases/\S+\?view=\S+", mail.text)
-    assert release_page
-    person = Person(site=later.stack.app_url)
-    link = re.search(r'href="(/rollbacks/new\?[^"]+)"', person.get(release_page.group()).text)
-    assert link
-    address = f"{later.stack.app_url}{html.unescape(link.group(1))}"
-    page = person.get(address)
-    assert page.status == 200
-    assert "To confirm, open the link" in page.text
-    assert person.post(address, {"circuit": ONE, "reason": "try", "csrf": "x"}).status == 403
 
 
 def smoke_tested(pipeline: Pipeline, rollback: Json, began: int) -> None:
