@@ -223,8 +223,8 @@ class Rollbacks:
 def mark_rolled_back(work: Work, ports: Ports) -> None:
     """The release whose deployment was taken back says so too: its circuit is neutral from now on (D11).
 
-    Repeatable. A run that is not live by now finds the lost lock by itself. A newer release may have gone live between
-    the request and the switch: then it is that one's deployment that went.
+    Repeatable. A run that has not begun to switch finds the lost lock by itself. A newer release may have gone live
+    between the request and the switch: then it is that one's deployment that went.
     """
     if work.release.environment is Environment.TEST:
         return

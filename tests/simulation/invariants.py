@@ -560,10 +560,15 @@ class Invariants(Watch):
         return name in self.overlong[environment]
 
     def _is_excused(self, lock: EndpointLock) -> bool:
-        """Its owner's run ended errored at its deadline, and says so."""
-        stored = self.releases.rows[lock.owner].get(f"c|{lock.circuit.plant_id}|{lock.circuit.circuit_id}")
-        return stored is not None and any(
-            entry.target in UNSUCCESSFUL and any(words in entry.why for words in STUCK) for entry in stored.row.hist
+        """Whoever wanted it ended errored at its deadline, and says so; the lock may have gone on to another since."""
+        ledger = sorted(self.endpoints.ledgers[lock.environment, lock.circuit], key=lambda row: -row.fence)
+        wanted_by = {lock.owner, *(row.release_id for row in ledger[:1])}
+        runs = (self.releases.rows[owner].get(run_key(lock.circuit)) for owner in wanted_by)
+        return any(
+            entry.target in UNSUCCESSFUL and any(words in entry.why for words in STUCK)
+            for stored in runs
+            if stored is not None
+            for entry in stored.row.hist
         )
 
     def _processes(self) -> Iterator[Versioned[Release]]:

@@ -5,17 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.ports import ProvisioningState
+from shared.application.ports import Ports, ProvisioningState
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import RollbackRequest
 from shared.application.steps.activate import activate
+from shared.application.steps.restore import restore
 from shared.application.work import Work
 from shared.application.worker import Worker
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import RequestRefused, TransientError
-from shared.domain.events import StillRunning
+from shared.domain.events import CircuitActivated, CircuitEvent, StillRunning
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
 from shared.domain.naming import deployment_name
+from shared.domain.process import run_step
 from shared.triggers.rollback_pages import _start as start_confirmed
 from shared.triggers.rollback_visitor import Confirmation, RollbackVisitor
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
@@ -70,6 +72,31 @@ def test_a_late_put_of_the_release_that_lost_is_put_right_by_its_own_next_look(t
     assert twice.live_default() == FIRST == twice.lock().want
     assert twice.live_default(OTHER_CIRCUIT) == THIRD
     assert twice.phase(IDS[2]) is ReleasePhase.SUCCEEDED
+
+
+def test_a_worker_that_stood_still_after_its_last_look_does_not_say_that_the_circuit_is_live(
+    twice: PipelineWorld,
+) -> None:
+    """Found by the simulation: default and lock agreed, then a rollback came and went, then the fact was written."""
+    activating(twice)
+    switched: list[str] = []
+
+    def stands_still(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+        outcome = activate(work, ports)
+        if isinstance(outcome, CircuitActivated):
+            twice.lose_messages()
+            rollback_id = twice.roll_back(CIRCUIT).rollback_id
+            twice.run(lambda: twice.release(rollback_id).is_terminal)
+            switched.append(rollback_id)
+        return outcome
+
+    twice.clock.forward(timedelta(minutes=1))
+    look = run_step(twice.circuit(CIRCUIT, IDS[2]), StepKind.ACTIVATE)
+    Worker(twice.ports, steps={StepKind.ACTIVATE: stands_still, StepKind.RESTORE: restore}).handle(look)
+
+    assert switched
+    assert twice.live_default() == SECOND
+    assert twice.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.SUPERSEDED
 
 
 def test_a_release_that_went_live_between_the_request_and_the_switch_says_that_it_was_taken_back(
