@@ -133,7 +133,16 @@ class Settings(BaseSettings):
     inspect_limit_seconds: Seconds = Field(600, description="Deadline of the inspection of one circuit")
     promote_limit_seconds: Seconds = Field(3600, description="Deadline of one promotion")
     deploy_limit_seconds: Seconds = Field(3600, description="Deadline of one deployment")
-    smoke_limit_seconds: Seconds = Field(900, description="R25: a smoke test must have ended within this time")
+    smoke_limit_seconds: Seconds = Field(
+        900, description="R25: a smoke job must have ended within this time; SMOKE_TEST_CLOCK says of what"
+    )
+    smoke_test_clock: Literal["invocation", "running"] = Field(
+        "invocation",
+        description="D8: where a smoke job's time begins: `invocation`, so that its time in the cluster's queue counts, or `running`, with its first node",
+    )
+    smoke_queue_limit_seconds: Seconds = Field(
+        3600, description="With SMOKE_TEST_CLOCK=running: a smoke job that has not started within this time has failed"
+    )
     activate_limit_seconds: Seconds = Field(600, description="Deadline of one activation")
     restore_limit_seconds: Seconds = Field(600, description="Deadline of one restore")
     hold_seconds: Seconds = Field(1209600, description="How long a rolled-back circuit is not activated by itself")
@@ -235,6 +244,7 @@ class Settings(BaseSettings):
             **seconds,  # type: ignore[arg-type]  # the names were just taken from the fields
             min_approvers=self.min_approvers,
             requester_may_approve=self.requester_may_approve,
+            smoke_clock=self.smoke_test_clock,
             smoke_slots=self.smoke_slots,
             promotion_mode=self.promotion_mode,
             allowed_log_lines=tuple(

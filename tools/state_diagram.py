@@ -195,7 +195,11 @@ def _work_row(phase: CircuitPhase) -> tuple[str, str, str]:
     if phase not in STEP_OF:
         return (code(phase), "none: waits for a smoke-test slot", "no limit of its own")
     limit: timedelta = getattr(Policy(), LIMIT_OF[phase])
-    return (code(phase), code(STEP_OF[phase]), f"{duration(limit.total_seconds())} ({code(_setting(phase))})")
+    told = f"{duration(limit.total_seconds())} ({code(_setting(phase))})"
+    if phase is CircuitPhase.SMOKE_TESTING:
+        net = duration(Policy().smoke_net.total_seconds())
+        told = f"{told} by the job's own times; whatever becomes of the job, {net} after the slot was taken"
+    return (code(phase), code(STEP_OF[phase]), told)
 
 
 def _setting(phase: CircuitPhase) -> str:

@@ -97,7 +97,7 @@ class Slots:
         if not mine and not free:
             return None
         slot = (mine or free)[0]
-        until = now + 2 * release.policy.smoke_limit + LEASE_MARGIN
+        until = now + release.policy.smoke_net + LEASE_MARGIN
         self.ports.slots.write_slot(replace(slot.row, owner=owner, leased_until=until), slot.etag)
         return slot.row.number
 

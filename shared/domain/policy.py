@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
+FROM_INVOCATION, FROM_RUNNING = "invocation", "running"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedLine:
@@ -24,7 +26,11 @@ class Policy:
     promote_limit: timedelta = timedelta(minutes=60)
     deploy_limit: timedelta = timedelta(minutes=60)
     smoke_limit: timedelta = timedelta(minutes=15)
-    """R25: from the invocation of the smoke test to its end."""
+    """R25: from the invocation of the smoke job to its end, or from where `smoke_clock` says."""
+    smoke_clock: str = FROM_INVOCATION
+    """D8: `invocation`, or `running`: from when the job has left the queue."""
+    smoke_queue_limit: timedelta = timedelta(hours=1)
+    """D8: how long a job may queue if its clock starts with running; else its time in the queue counts anyway."""
     activate_limit: timedelta = timedelta(minutes=10)
     restore_limit: timedelta = timedelta(minutes=10)
     hold: timedelta = timedelta(days=14)
@@ -61,6 +67,12 @@ class Policy:
     """D4: how many of our deployments pruning leaves on an endpoint."""
     promotion_mode: str = "auto"
     """D7: `copy`, `share`, or `auto` (copy when the model fits into temporary storage)."""
+
+    @property
+    def smoke_net(self) -> timedelta:
+        """The longest that a smoke test holds its slot: to be started, to queue, to run, and to be looked at once more."""
+        queues = self.smoke_queue_limit if self.smoke_clock == FROM_RUNNING else timedelta()
+        return self.smoke_limit + queues + self.smoke_limit + self.retry_most
 
     def backoff(self, attempt: int) -> timedelta:
         """The wait before try number `attempt` (counted from 1) after a transient error."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.policy import FROM_RUNNING, Policy
 from shared.domain.predictions import Table, is_hole, read_predictions, type_of
 from shared.domain.signature import Column, fits, listed_columns, output_columns
 
@@ -22,6 +23,28 @@ class JobVerdict(StrEnum):
     TIMED_OUT = "timed out"
     ENDED_BADLY = "ended badly"
     COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimit:
+    """When a job's time is over, and what it has then failed to do."""
+
+    at: datetime
+    missed: str
+
+
+def time_limit(*, policy: Policy, status: str, invoked_at: datetime, started_at: datetime | None) -> TimeLimit:
+    """R25, D8: by the job's own times, from its invocation or from when it left the queue.
+
+    A job that completed and shows no start is held to its invocation: it can't have run longer than that.
+    """
+    limit = policy.smoke_limit
+    if policy.smoke_clock != FROM_RUNNING or (started_at is None and status == COMPLETED):
+        return TimeLimit(at=invoked_at + limit, missed=f"did not end within {limit} of its invocation")
+    if started_at is None:
+        queue = policy.smoke_queue_limit
+        return TimeLimit(at=invoked_at + queue, missed=f"was not started within {queue} of its invocation")
+    return TimeLimit(at=started_at + limit, missed=f"did not end within {limit} of its start")
 
 
 def judge_job(*, status: str, terminal: bool, ended_at: datetime | None, now: datetime, limit: datetime) -> JobVerdict:

@@ -203,7 +203,7 @@ class Invariants(Watch):
     def _few_smoke_tests(self, new: CircuitRun) -> None:
         """D8: as many as there are slots; a lease that ran out on a stuck one may be taken over."""
         stored = self.releases.rows[new.release_id][RELEASE_KEY].row
-        since = self.engine.now() - 2 * stored.policy.smoke_limit
+        since = self.engine.now() - stored.policy.smoke_net
         runs = [run.row for release_id in list(self.releases.rows) for run in self.releases._of(CircuitRun, release_id)]
         busy = [f"{r.release_id} {r.circuit}" for r in runs if r.phase is C.SMOKE_TESTING and r.since > since]
         if len(busy) > stored.policy.smoke_slots:

@@ -222,6 +222,15 @@ class World:
         )
         return self.put(replace(run, **columns))  # type: ignore[arg-type]  # columns of the dataclass
 
+    def smoke_testing(self) -> CircuitRun:
+        """A slot is taken, the deployment stands in Test beside an older default, and the test input is there."""
+        run = self.promoted(CircuitPhase.SMOKE_TESTING)
+        self.models.add_endpoint(
+            Environment.TEST, ENDPOINT, default="deployment-old", deployments=[DEPLOYMENT], tags=endpoint_tags(CIRCUIT)
+        )
+        self.models.add_smoke_input(CIRCUIT)
+        return run
+
     def activating(self, *, previous: str = OLD, **columns: object) -> CircuitRun:
         """Staged in Production, the lock ours, the older release's activation in the ledger."""
         run = self.promoted(CircuitPhase.ACTIVATING, previous_deployment=previous, live_deployment=previous, **columns)

@@ -50,7 +50,9 @@ class JobPlan:
 
     statuses: tuple[str, ...] = ("Running", "Completed")
     takes: timedelta | None = None
-    """With a clock: Running until then, after that the last of `statuses`."""
+    """With a clock: Running for so long, after that the last of `statuses`."""
+    queues: timedelta = timedelta()
+    """With a clock: Queued for so long before."""
     error_lines: tuple[LogLine, ...] = ()
     predictions: bytes | None = PREDICTIONS
     honour_name: bool = True
@@ -538,11 +540,12 @@ class FakeModels:
             job.status = plan.statuses[min(job.looks, len(plan.statuses) - 1)]
             ended = now
         else:
-            ended = job.created_at + plan.takes
-            job.status = plan.statuses[-1] if now >= ended else "Running"
+            starts = job.created_at + plan.queues
+            ended = starts + plan.takes
+            job.status = plan.statuses[-1] if now >= ended else "Running" if now >= starts else "Queued"
         job.looks += 1
         if job.status not in {"Queued", "NotStarted", "Preparing"}:
-            job.started_at = job.started_at or (job.created_at if plan.takes is not None else now)
+            job.started_at = job.started_at or (job.created_at + plan.queues if plan.takes is not None else now)
         if job.status in TERMINAL_JOB_STATUSES:
             job.ended_at = ended
 

@@ -28,10 +28,12 @@ from shared.domain.predictions import Table, read_predictions
 from shared.domain.smoke_verdict import (
     JobVerdict,
     OutputVerdict,
+    TimeLimit,
     expected_columns,
     judge_job,
     judge_output,
     quoted,
+    time_limit,
 )
 
 AT_ONCE = timedelta(milliseconds=1)
@@ -80,11 +82,12 @@ def _look(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     job = job or ports.models.job(name) or _unnamed(run, ports)
     if job is None:
         return _start(work, ports, name)
-    match _verdict(work, ports, job):
+    limit = _limit(work, job)
+    match _verdict(ports, job, limit):
         case JobVerdict.RUNNING:
-            return StillRunning(facts={"job_name": job.name})
+            return _running(work, ports, job, limit)
         case JobVerdict.TIMED_OUT:
-            return _timed_out(work, ports, job)
+            return _timed_out(work, ports, job, limit)
         case JobVerdict.ENDED_BADLY:
             return _ended_badly(work, ports, job)
         case JobVerdict.COMPLETED:
@@ -94,29 +97,41 @@ def _look(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
 # --------------------------------------------------------------------------------------------- the one job
 
 
-def _limit(work: Work) -> datetime:
-    return work.run.since + work.release.policy.smoke_limit
+def _limit(work: Work, job: Job) -> TimeLimit:
+    """D8: by what the service says of the job; one that tells no time of its own counts from when it got its slot."""
+    return time_limit(
+        policy=work.release.policy,
+        status=job.status,
+        invoked_at=job.created_at or work.run.since,
+        started_at=job.started_at,
+    )
 
 
-def _verdict(work: Work, ports: Ports, job: Job) -> JobVerdict:
+def _verdict(ports: Ports, job: Job, limit: TimeLimit) -> JobVerdict:
     return judge_job(
         status=job.status,
         terminal=job.status in TERMINAL_JOB_STATUSES,
         ended_at=job.ended_at,
         now=ports.clock.now(),
-        limit=_limit(work),
+        limit=limit.at,
     )
 
 
 def _start(work: Work, ports: Ports, name: str) -> CircuitEvent | StillRunning:
     run, now = work.run, ports.clock.now()
-    if now >= _limit(work):
-        limit = work.release.policy.smoke_limit
+    limit = work.release.policy.smoke_limit
+    if now >= run.since + limit:
         return StepErrored(at=now, error=f"the smoke test could not be started within {limit}; retry")
     job = ports.models.start_smoke_job(
         endpoint=run.test_endpoint, deployment=run.deployment, circuit=run.circuit, job_name=name
     )
-    return StillRunning(facts={"job_name": job.name})
+    return _running(work, ports, job, _limit(work, replace(job, created_at=job.created_at or now)))
+
+
+def _running(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StillRunning:
+    """R24: every 30 s, and the last look when the time is over."""
+    left = max(limit.at - ports.clock.now(), AT_ONCE)
+    return StillRunning(check_in=min(work.release.policy.poll, left), facts={"job_name": job.name})
 
 
 def _remembered(run: CircuitRun, ports: Ports, name: str) -> Job | None:
@@ -156,12 +171,11 @@ def _cancel(ports: Ports, job: Job) -> None:
 # ---------------------------------------------------------------------------------------------- judgement
 
 
-def _timed_out(work: Work, ports: Ports, job: Job) -> StepFailed:
+def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFailed:
     """Looked at before it is cancelled: what did it wait for?"""
     lines = diagnose_timeout(work.run, ports, job.name)
     _cancel(ports, job)
-    limit = work.release.policy.smoke_limit
-    said = f"smoke test failed: job {job.name} did not end within {limit} ({job.status}); investigate"
+    said = f"smoke test failed: job {job.name} {limit.missed} ({job.status}); investigate"
     return _with_facts(failed(ports, said, lines), job)
 
 

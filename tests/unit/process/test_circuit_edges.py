@@ -9,7 +9,7 @@ from shared.domain import events as e
 from shared.domain.commands import FreeSlot, RunStep, StartQueued, StepKind
 from shared.domain.errors import IllegalTransition
 from shared.domain.model import Circuit, CircuitPhase, CircuitRun, Round
-from shared.domain.policy import Policy
+from shared.domain.policy import FROM_INVOCATION, FROM_RUNNING, Policy
 from shared.domain.process import (
     CIRCUIT_EDGES,
     ROUND_ENTRIES,
@@ -212,6 +212,21 @@ def test_a_step_past_its_deadline_is_errored(phase: CircuitPhase) -> None:
     assert decision.row.phase is P.ERRORED
     assert decision.row.error.startswith(f"{phase} did not end within ")
     assert "503" in decision.row.error
+
+
+@pytest.mark.parametrize(
+    ("clock", "net"), [(FROM_INVOCATION, timedelta(minutes=35)), (FROM_RUNNING, timedelta(minutes=95))]
+)
+def test_a_smoke_test_that_can_not_be_judged_is_errored_when_even_its_net_is_past(clock: str, net: timedelta) -> None:
+    """D8: the job's own times count as long as they can be read; I8: every run ends, with a job that queues as well."""
+    policy = Policy(smoke_clock=clock)
+    unread = e.StillRunning(transient="503")
+    assert (
+        decide_poll(run(P.SMOKE_TESTING), unread, policy, AT + net - timedelta(seconds=1)).row.phase is P.SMOKE_TESTING
+    )
+    decision = decide_poll(run(P.SMOKE_TESTING), unread, policy, AT + net)
+    assert decision.row.phase is P.ERRORED
+    assert decision.row.error.startswith(f"smoke_testing did not end within {net}; ")
 
 
 def test_waiting_for_others_moves_the_deadline() -> None:

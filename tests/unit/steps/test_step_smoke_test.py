@@ -9,26 +9,20 @@ import pytest
 from shared.application.ports import LogLine
 from shared.application.steps.smoke_test import smoke_test
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.events import CircuitEvent, SmokeTestPassed, StepErrored, StepFailed, StillRunning
-from shared.domain.model import CircuitPhase, Environment
-from shared.domain.naming import endpoint_tags, expected_data_path, smoke_job_name
+from shared.domain.events import CircuitEvent, SmokeTestPassed, StepFailed, StillRunning
+from shared.domain.naming import expected_data_path, smoke_job_name
 from shared.domain.policy import AllowedLine, Policy
 from tests.support.builders import CIRCUIT, NOW, RELEASE_ID
-from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World, found
+from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World
 from tests.support.fake_models import PREDICTIONS, TEST_INPUT, JobPlan
 
 JOB = smoke_job_name(RELEASE_ID, 1, CIRCUIT)
-ALMOST, FULL = timedelta(minutes=14, seconds=59), timedelta(minutes=15)
 
 
 @pytest.fixture
 def deployed(world: World) -> World:
     """A circuit with a slot, its deployment standing in Test."""
-    world.promoted(CircuitPhase.SMOKE_TESTING)
-    world.models.add_endpoint(
-        Environment.TEST, ENDPOINT, default="deployment-old", deployments=[DEPLOYMENT], tags=endpoint_tags(CIRCUIT)
-    )
-    world.models.add_smoke_input(CIRCUIT)
+    world.smoke_testing()
     return world
 
 
@@ -261,97 +255,6 @@ def test_predictions_are_kept_for_the_next_release(deployed: World) -> None:
 
     path = event.evidence["smoke"]["predictions"]  # type: ignore[attr-defined]  # JSON
     assert deployed.ports.evidence.get(path) == PREDICTIONS
-
-
-# -------------------------------------------------------------------------------------------------- time
-
-
-def started(world: World) -> None:
-    """Claim and start, at the moment the phase was entered."""
-    world.models.add_smoke_input(CIRCUIT)
-    for _ in range(2):
-        world.put(world.run())
-        outcome = smoke_test(world.work(), world.ports)
-        assert isinstance(outcome, StillRunning)
-        world.change(**outcome.facts)
-
-
-@pytest.mark.parametrize(("takes", "passes"), [(ALMOST, True), (FULL, False)])
-def test_completed_at_14_59_passes_and_at_15_00_fails(deployed: World, takes: timedelta, *, passes: bool) -> None:
-    """R25, to the second."""
-    plan(deployed, takes=takes)
-    started(deployed)
-    deployed.clock.set(NOW + FULL)
-
-    assert isinstance(deployed.look(smoke_test), SmokeTestPassed) is passes
-
-
-def test_completed_at_minute_3_passes_although_first_looked_at_in_minute_20(deployed: World) -> None:
-    """D8: the job's own end counts, however long the host was down."""
-    plan(deployed, takes=timedelta(minutes=3))
-    started(deployed)
-    deployed.clock.set(NOW + timedelta(minutes=20))
-
-    assert isinstance(deployed.look(smoke_test), SmokeTestPassed)
-
-
-def test_a_job_still_running_at_15_00_is_cancelled_and_diagnosed(deployed: World) -> None:
-    """R25, R50: job status, compute state, test data."""
-    plan(deployed, takes=timedelta(hours=2))
-    started(deployed)
-    deployed.clock.set(NOW + FULL)
-
-    event = failed(deployed.look(smoke_test))
-
-    assert deployed.models.cancelled_jobs == [JOB]
-    assert f"job {JOB} is Running, started" in found(event)
-    assert "compute in test: Succeeded" in found(event)
-    assert "test-data/PLANT001/CIRCUIT01/ holds test_input.csv" in found(event)
-    assert f"next: open job {JOB}" in found(event)
-
-
-def test_a_job_still_running_at_14_59_is_let_run_and_looked_at_again_on_the_limit(deployed: World) -> None:
-    """The last poll lands on the deadline."""
-    plan(deployed, takes=timedelta(hours=2))
-    started(deployed)
-    deployed.clock.set(NOW + ALMOST)
-
-    assert isinstance(deployed.look(smoke_test), StillRunning)
-    assert deployed.clock.now() == NOW + FULL
-    assert deployed.models.cancelled_jobs == []
-
-
-def test_a_timeout_redelivered_after_the_cancellation_is_still_a_timeout(deployed: World) -> None:
-    """Not `ended as Canceled`: that was us."""
-    plan(deployed, takes=timedelta(hours=2))
-    started(deployed)
-    deployed.clock.set(NOW + FULL)
-    smoke_test(deployed.work(), deployed.ports)
-    deployed.clock.forward(timedelta(seconds=5))
-
-    assert "did not end within" in failed(deployed.look(smoke_test)).error
-    assert deployed.models.cancelled_jobs == [JOB]
-
-
-def test_a_job_that_ends_in_the_moment_of_its_cancellation_has_timed_out_all_the_same(deployed: World) -> None:
-    """The service refuses to cancel what has ended."""
-    plan(deployed, takes=timedelta(hours=2))
-    started(deployed)
-    deployed.clock.set(NOW + FULL)
-    deployed.models.fail_next("cancel_job", PermanentError("the job has ended"))
-
-    assert "did not end within" in failed(deployed.look(smoke_test)).error
-
-
-def test_a_job_that_could_not_be_started_in_time_is_an_error_and_no_failure(deployed: World) -> None:
-    """Technology broke: the model was never asked."""
-    deployed.change(job_name=JOB)
-    deployed.clock.set(NOW + FULL)
-
-    event = deployed.look(smoke_test)
-
-    assert isinstance(event, StepErrored)
-    assert deployed.models.calls("start_smoke_job") == []
 
 
 # ------------------------------------------------------------------------------------------------ one job
