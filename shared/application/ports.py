@@ -31,7 +31,8 @@ from shared.domain.model import (
     Round,
     Slot,
 )
-from shared.domain.policy import Policy
+from shared.domain.policy import AllowedLine, Policy
+from shared.domain.smoke_verdict import JobOutput
 
 # --------------------------------------------------------------------------------------------------- state
 
@@ -380,26 +381,6 @@ TERMINAL_JOB_STATUSES = frozenset({"Completed", "Failed", "Canceled"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One suspicious line of a job's logs, with the file and line number it stands at."""
-
-    file: str
-    line: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOutput:
-    """What a finished batch job left behind."""
-
-    error_lines: Sequence[LogLine]
-    predictions: bytes | None
-    """predictions.csv, at most the first MiB; None: no such file."""
-    predictions_size: int
-    """Bytes of the whole file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PromotedModel:
     version: ModelVersion
     content_hash: str
@@ -493,8 +474,8 @@ class ModelGateway(Protocol):
     def job(self, job_name: str) -> Job | None:
         """A job of the Test workspace."""
 
-    def job_output(self, job_name: str) -> JobOutput:
-        """Logs and predictions of a finished job of the Test workspace."""
+    def job_output(self, job_name: str, *, allowed: Sequence[AllowedLine] = ()) -> JobOutput:
+        """Logs and predictions of a finished job of the Test workspace, read to their end; `allowed` lines are no errors."""
 
     def cancel_job(self, job_name: str) -> None:
         """Ask for cancellation; returns at once."""

@@ -8,12 +8,15 @@ import ast
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 BOOKKEEPING = frozenset({"", "row", "index", "input_row", "file", "filename", "file_name", "status"})
 """Columns the batch driver adds; everything else is what the model returned."""
 HEADER_WORDS = BOOKKEEPING - {""} | {"prediction", "predictions"}
+BYTE_ORDER_MARK = "\ufeff"
+MOST_FAILED_TOLD = 5
 FAILED_ROW = re.compile(r"status['\"]?\s*[=:]\s*['\"]?failed", re.IGNORECASE)
 FILE_VALUE = re.compile(r".+\.(csv|parquet|json|txt)", re.IGNORECASE)
 
@@ -27,11 +30,6 @@ class Table:
     complete: bool = True
     """False: only the file's beginning was read."""
 
-    def failed_rows(self) -> tuple[int, ...]:
-        """Numbers (from 1) of rows that say they failed: a job is Completed although its rows are not."""
-        at = self.header.index("status") if "status" in self.header else None
-        return tuple(number for number, row in enumerate(self.rows, 1) if _has_failed(row, at))
-
     def outputs(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """What the model returned, column by column: (name, values); without a header the names are empty."""
         width = max((len(row) for row in self.rows), default=0)
@@ -40,6 +38,36 @@ class Table:
             named = zip(self.header, columns, strict=False)
             return tuple((name, values) for name, values in named if name not in BOOKKEEPING)
         return tuple(("", values) for values in _without_bookkeeping(columns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowScan:
+    """What every row of the file says of itself: a job is Completed although its rows are not."""
+
+    total: int = 0
+    failed: int = 0
+    first_failed: tuple[int, ...] = ()
+    """Numbers (from 1) of the first rows that say they failed."""
+
+
+def scan_rows(lines: Iterable[str]) -> RowScan:
+    """Look at each row once and keep none, so that a file of any size can be looked at."""
+    rows = (_cells(text) for line in lines if (text := line.lstrip(BYTE_ORDER_MARK)).strip())
+    top = next(rows, ())
+    header = [name.lower() for name in top] if _is_header(top) else []
+    status_at = header.index("status") if "status" in header else None
+    total = failed = 0
+    first: list[int] = []
+    for total, row in enumerate(rows if header or not top else chain([top], rows), start=1):
+        if _has_failed(row, status_at):
+            failed += 1
+            first += [total] if len(first) < MOST_FAILED_TOLD else []
+    return RowScan(total=total, failed=failed, first_failed=tuple(first))
+
+
+def scan_content(content: bytes) -> RowScan:
+    """The same over a whole file in memory."""
+    return scan_rows(content.decode(errors="replace").splitlines())
 
 
 def read_predictions(content: bytes, *, complete: bool = True) -> Table:
@@ -81,7 +109,11 @@ def _cells(line: str) -> tuple[str, ...]:
     if text.startswith("[") and text.endswith("]"):
         return _literal_cells(text)
     separator = "," if "," in text or " " not in text else " "
-    return tuple(cell.strip() for cell in next(csv.reader([text], delimiter=separator)))
+    try:
+        cells = next(csv.reader([text], delimiter=separator))
+    except csv.Error:  # a cell beyond the module's 128 KiB
+        cells = text.split(separator)
+    return tuple(cell.strip() for cell in cells)
 
 
 def _literal_cells(text: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.log_lines import LogFindings
 from shared.domain.policy import FROM_RUNNING, Policy
-from shared.domain.predictions import Table, is_hole, read_predictions, type_of
+from shared.domain.predictions import RowScan, Table, is_hole, read_predictions, type_of
 from shared.domain.signature import Column, fits, listed_columns, output_columns
 
 COMPLETED = "Completed"
@@ -23,6 +24,21 @@ class JobVerdict(StrEnum):
     TIMED_OUT = "timed out"
     ENDED_BADLY = "ended badly"
     COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutput:
+    """What a finished batch job left behind."""
+
+    logs: LogFindings
+    predictions: bytes | None
+    """predictions.csv, at most the first MiB; None: no such file."""
+    predictions_size: int
+    """Bytes of the whole file."""
+    rows: RowScan
+    """Of the whole file."""
+    unread: Sequence[str] = ()
+    """What was too much to be read, a sentence each: errors may stand there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,30 +89,27 @@ class OutputVerdict:
     """Any failure fails the test; warnings are for people at gate 2."""
 
     table: Table
+    rows: int
     failures: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     schema: SchemaDifference = field(default_factory=SchemaDifference)
 
-    @property
-    def rows(self) -> int:
-        return len(self.table.rows)
 
-
-def judge_output(
-    *,
-    error_lines: Sequence[str],
-    predictions: bytes | None,
-    predictions_size: int,
-    expected: Sequence[Column] | None,
-) -> OutputVerdict:
-    """What a completed job left behind. `predictions` may be only the beginning of `predictions_size` bytes."""
-    content = predictions or b""
-    table = read_predictions(content, complete=len(content) >= predictions_size)
-    failures = (*quoted(error_lines), *_missing_output(predictions, table), *_failed_rows(table))
+def judge_output(output: JobOutput, expected: Sequence[Column] | None) -> OutputVerdict:
+    """What a completed job left behind; what nobody has read fails as well, there may be errors in it (R27, R28)."""
+    content, rows = output.predictions or b"", output.rows
+    table = read_predictions(content, complete=len(content) >= output.predictions_size)
+    failures = (
+        *quoted(output.logs),
+        *output.unread,
+        *_missing_output(output.predictions, rows),
+        *_failed_rows(rows),
+    )
     return OutputVerdict(
         table=table,
+        rows=rows.total,
         failures=failures,
-        warnings=(*_partly_read(table), *_strange_values(table)),
+        warnings=(*_partly_compared(table, rows), *_strange_values(table)),
         schema=compare_schema(expected, table) if expected and table.rows else SchemaDifference(),
     )
 
@@ -121,30 +134,33 @@ def expected_columns(*, mlmodel: bytes | None, listed: bytes | None, output: Tab
     return Expected()
 
 
-def quoted(error_lines: Sequence[str]) -> tuple[str, ...]:
+def quoted(logs: LogFindings) -> tuple[str, ...]:
     """R27: any error in the logs, with the place it stands at; the first few are enough."""
-    if not error_lines:
+    if not logs.error_count:
         return ()
-    more = f" (and {len(error_lines) - MOST_QUOTED} more)" if len(error_lines) > MOST_QUOTED else ""
-    return (f"{_count(len(error_lines), 'error')} in the logs: {' | '.join(error_lines[:MOST_QUOTED])}{more}",)
+    more = f" (and {logs.error_count - MOST_QUOTED} more)" if logs.error_count > MOST_QUOTED else ""
+    lines = " | ".join(map(str, logs.errors[:MOST_QUOTED]))
+    return (f"{_count(logs.error_count, 'error')} in the logs: {lines}{more}",)
 
 
-def _missing_output(predictions: bytes | None, table: Table) -> tuple[str, ...]:
+def _missing_output(predictions: bytes | None, rows: RowScan) -> tuple[str, ...]:
     if predictions is None:
         return ("the job left no predictions.csv",)
-    return () if table.rows else ("predictions.csv holds no rows",)
+    return () if rows.total else ("predictions.csv holds no rows",)
 
 
-def _failed_rows(table: Table) -> tuple[str, ...]:
-    failed = table.failed_rows()
-    if not failed:
+def _failed_rows(rows: RowScan) -> tuple[str, ...]:
+    if not rows.failed:
         return ()
-    numbers = ", ".join(map(str, failed[:MOST_QUOTED])) + (", ..." if len(failed) > MOST_QUOTED else "")
-    return (f"{len(failed)} of {len(table.rows)} rows in predictions.csv have status failed (rows {numbers})",)
+    numbers = ", ".join(map(str, rows.first_failed[:MOST_QUOTED])) + (", ..." if rows.failed > MOST_QUOTED else "")
+    return (f"{rows.failed} of {rows.total} rows in predictions.csv have status failed (rows {numbers})",)
 
 
-def _partly_read(table: Table) -> tuple[str, ...]:
-    return () if table.complete else (f"only the first {len(table.rows)} rows of predictions.csv were looked at",)
+def _partly_compared(table: Table, rows: RowScan) -> tuple[str, ...]:
+    """Whether they failed, all rows were asked; what is only for people's eyes is looked at in the first ones."""
+    if table.complete:
+        return ()
+    return (f"schema and values of the first {len(table.rows)} of {rows.total} rows of predictions.csv were looked at",)
 
 
 def _strange_values(table: Table) -> tuple[str, ...]:

@@ -13,16 +13,18 @@ from shared.application.ports import (
     DeploymentSpec,
     Endpoint,
     Job,
-    JobOutput,
-    LogLine,
     ModelVersion,
     PromotedModel,
     ProvisioningState,
     RegionUse,
 )
 from shared.domain.errors import PermanentError, PipelineError, TransientError
+from shared.domain.log_lines import LogLine, sifted
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import name_problem, test_data_path
+from shared.domain.policy import AllowedLine
+from shared.domain.predictions import scan_content
+from shared.domain.smoke_verdict import JobOutput
 
 FIXED_NOW = datetime(2025, 12, 10, 9, 0, tzinfo=UTC)
 DEPLOYMENTS_PER_ENDPOINT = 20
@@ -55,6 +57,8 @@ class JobPlan:
     """With a clock: Queued for so long before."""
     error_lines: tuple[LogLine, ...] = ()
     predictions: bytes | None = PREDICTIONS
+    unread: tuple[str, ...] = ()
+    """What of the job's files was too much to be read."""
     honour_name: bool = True
     """False: the service ignores the asked-for name and makes a fresh job on each invocation (D14)."""
 
@@ -478,14 +482,18 @@ class FakeModels:
         self._advance(job)
         return self._as_job(job)
 
-    def job_output(self, job_name: str) -> JobOutput:
+    def job_output(self, job_name: str, *, allowed: Sequence[AllowedLine] = ()) -> JobOutput:
         self._enter("job_output", job_name=job_name)
         job = self._jobs.get(job_name)
         if job is None or job.status not in TERMINAL_JOB_STATUSES:
             raise PermanentError(f"job {job_name} has not ended")
         predictions = job.plan.predictions if job.status == "Completed" else None
         return JobOutput(
-            error_lines=job.plan.error_lines, predictions=predictions, predictions_size=len(predictions or b"")
+            logs=sifted(job.plan.error_lines, allowed),
+            predictions=predictions,
+            predictions_size=len(predictions or b""),
+            rows=scan_content(predictions or b""),
+            unread=job.plan.unread,
         )
 
     def cancel_job(self, job_name: str) -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from shared.application.circuit_history import circuit_view
 from shared.application.gates import Gates
 from shared.application.intake import Intake
-from shared.application.ports import Letter, LogLine
+from shared.application.ports import Letter
 from shared.application.queries import Queries
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import RollbackRequest
 from shared.application.views import ApprovalState, ApprovalView, ReleaseQuery, RollbackFormView
+from shared.domain.log_lines import LogLine
 from shared.domain.model import Circuit, Environment, GateName, ReleasePhase
 from shared.domain.naming import model_name
 from shared.pages import (

@@ -15,6 +15,8 @@ from azure.storage.blob import BlobProperties, ContainerClient, StorageStreamDow
 
 CHUNK_BYTES = 4 * 1024 * 1024
 MOST_LINE_BYTES = 8 * 1024
+PIECES_OVERLAP = 256
+"""What stands where a long line was cut stands whole in one of the pieces."""
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 20, 60, 3
 SOON = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 """About 1, 3 and 5 s; the client's own 15, 18 and 24 s would hold a function for a minute and the queue behind it."""
@@ -85,19 +87,9 @@ class BlobFolder:
                 break
         return start[:limit], int(stream.size)
 
-    def lines(self, path: str, limit: int) -> Iterator[str]:
-        """Lines of a text file, up to `limit` bytes of it, each cut at a few KiB."""
-        rest, read = b"", 0
-        for chunk in self._open(path).chunks():
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line[:MOST_LINE_BYTES].decode(errors="replace").rstrip("\r")
-            rest = rest[:MOST_LINE_BYTES]
-            read += len(chunk)
-            if read >= limit:
-                break
-        if rest:
-            yield rest[:MOST_LINE_BYTES].decode(errors="replace").rstrip("\r")
+    def lines(self, path: str, *, longest: int = MOST_LINE_BYTES) -> Iterator[tuple[int, str]]:
+        """Every line of a text file with its number; a longer one comes in pieces, which overlap."""
+        return numbered_lines(self._open(path).chunks(), longest=longest)
 
     def download(self, file: StoredFile, folder: Path) -> StoredFile:
         """Write one file below a local folder, chunk by chunk; returns it with the MD5 of what was written."""
@@ -140,6 +132,30 @@ class BlobFolder:
             md5=bytes(md5).hex() if md5 else "",
             etag=str(blob.etag),
         )
+
+
+def numbered_lines(chunks: Iterable[bytes], *, longest: int) -> Iterator[tuple[int, str]]:
+    """The text of all chunks, whatever its lines are like, with little more than one chunk in memory; no empty lines."""
+    number, rest = 1, b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield from ((number, piece) for piece in _pieces(line, longest))
+            number += 1
+        while len(rest) > longest:
+            yield from ((number, piece) for piece in _pieces(rest[:longest], longest))
+            rest = rest[longest - PIECES_OVERLAP :]
+    yield from ((number, piece) for piece in _pieces(rest, longest))
+
+
+def _pieces(line: bytes, longest: int) -> Iterator[str]:
+    """Also what progress bars write over themselves is a piece of its own."""
+    for part in filter(None, line.split(b"\r")):
+        left = part
+        while len(left) > longest:
+            yield left[:longest].decode(errors="replace")
+            left = left[longest - PIECES_OVERLAP :]
+        yield left.decode(errors="replace")
 
 
 def content_hash(files: Iterable[StoredFile]) -> str:

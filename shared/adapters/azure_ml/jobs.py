@@ -1,13 +1,13 @@
 """Adapter: batch jobs of the Test workspace: start, look, cancel, and what they leave behind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.adapters.azure_ml.blobs import datastore_path
+from shared.adapters.azure_ml.blobs import StoredFile, datastore_path
 from shared.adapters.azure_ml.clients import Clients, Workspace, sdk
 from shared.adapters.azure_ml.errors import service_errors, unless_missing
 from shared.adapters.azure_ml.logs import (
@@ -16,20 +16,24 @@ from shared.adapters.azure_ml.logs import (
     ERROR_LINE,
     USER_OUTPUT,
     LogSearch,
+    Reading,
     job_log_folder,
 )
 from shared.adapters.azure_ml.workspaces import BLOB_STORE
-from shared.application.ports import TERMINAL_JOB_STATUSES, Job, JobOutput, LogLine
+from shared.application.ports import TERMINAL_JOB_STATUSES, Job
 from shared.domain.errors import PermanentError, PipelineError
+from shared.domain.log_lines import LogLine, sifted
 from shared.domain.model import Circuit
 from shared.domain.naming import test_data_path
+from shared.domain.policy import AllowedLine
+from shared.domain.predictions import RowScan, scan_content, scan_rows
+from shared.domain.smoke_verdict import JobOutput
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import Job as SdkJob
 
 MOST_PREDICTION_BYTES = 1024 * 1024
-MOST_ERROR_LINES = 200
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _invoking = Lock()
@@ -83,17 +87,17 @@ class Jobs:
         with service_errors(f"reading the run of job {job_name}"):
             return self._with_times(client, job_name, found)
 
-    def job_output(self, job_name: str) -> JobOutput:
+    def job_output(self, job_name: str, *, allowed: Sequence[AllowedLine] = ()) -> JobOutput:
         """Raises PermanentError if the job has not ended."""
         job = self.job(job_name)
         if job is None or job.status not in TERMINAL_JOB_STATUSES:
             raise PermanentError(f"job {job_name} has not ended: {job.status if job else 'there is no such job'}")
+        reading = Reading()
         with service_errors(f"reading the logs of job {job_name}"):
-            errors = self._error_lines(job_name)
+            logs = sifted(self._suspicious_lines(job_name, reading), allowed)
         with service_errors(f"reading the predictions of job {job_name}"):
-            found = self._predictions(job_name)
-        predictions, size = found or (None, 0)
-        return JobOutput(error_lines=errors, predictions=predictions, predictions_size=size)
+            predictions, size, rows = self._predictions(job_name, reading)
+        return JobOutput(logs=logs, predictions=predictions, predictions_size=size, rows=rows, unread=reading.unread())
 
     def cancel_job(self, job_name: str) -> None:
         """A job that has ended or was never there is fine."""
@@ -125,25 +129,28 @@ class Jobs:
             studio_url=str(found.studio_url or self._job_url(job_name)),
         )
 
-    def _error_lines(self, job_name: str) -> Sequence[LogLine]:
+    def _suspicious_lines(self, job_name: str, reading: Reading) -> Iterator[LogLine]:
         """All lines of the error files; of what the code printed, those that tell of an error."""
-        found: list[LogLine] = []
         runs = [child.id for child in sdk().children(self._client, job_name)]
         for run_id in (*runs, job_name):
-            search = LogSearch(
-                job_log_folder(self._clients, Workspace.TEST, run_id), most=MOST_ERROR_LINES - len(found)
-            )
-            found += search.lines(search.files(ERROR_FILES), ANY_LINE)
-            found += search.lines(search.files(USER_OUTPUT), ERROR_LINE)
-        return tuple(found)
+            search = LogSearch(job_log_folder(self._clients, Workspace.TEST, run_id), reading)
+            yield from search.lines(search.files(ERROR_FILES), ANY_LINE)
+            yield from search.lines(search.files(USER_OUTPUT), ERROR_LINE)
 
-    def _predictions(self, job_name: str) -> tuple[bytes, int] | None:
+    def _predictions(self, job_name: str, reading: Reading) -> tuple[bytes | None, int, RowScan]:
+        """The file's beginning, its size, and what all its rows say of themselves."""
         uri = sdk().scoring_output(self._client, job_name)
         place = datastore_path(uri) if uri else None
-        if place is None:
-            return None
-        folder = self._clients.datastore(Workspace.TEST, *place)
-        return folder.head(sdk().PREDICTIONS, MOST_PREDICTION_BYTES)
+        folder = self._clients.datastore(Workspace.TEST, *place) if place else None
+        found = folder.head(sdk().PREDICTIONS, MOST_PREDICTION_BYTES) if folder else None
+        if folder is None or found is None:
+            return None, 0, RowScan()
+        content, size = found
+        whole = StoredFile(path=sdk().PREDICTIONS, size=size, md5="", etag="")
+        if size <= len(content) or not reading.takes(whole):
+            return content, size, scan_content(content)
+        lines = folder.lines(sdk().PREDICTIONS, longest=MOST_PREDICTION_BYTES)
+        return content, size, scan_rows(text for _, text in lines)
 
     def _job_url(self, job_name: str) -> str:
         return f"https://ml.azure.com/runs/{job_name}?wsid={self._clients.scope(Workspace.TEST).wsid}"

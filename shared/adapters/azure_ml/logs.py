@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile
 from shared.adapters.azure_ml.clients import Clients, Workspace
-from shared.application.ports import LogLine
+from shared.domain.log_lines import LogLine
 
 ARTIFACT_STORE = "workspaceartifactstore"
 ERROR_FILES = re.compile(r"logs/user/error\.txt|logs/user/error/.+")
 """Documented for batch jobs: absent or empty means no errors, so every line in them is one."""
-USER_OUTPUT = re.compile(r"(logs/user/(?!error)|user_logs/|azureml-logs/|logs/azureml/).+\.(txt|log)")
+USER_OUTPUT = re.compile(r"(logs/user/(?!error\.txt$|error/)|user_logs/|azureml-logs/|logs/azureml/).+\.(txt|log)")
 """What the job's own code and its driver printed; the service's notes under logs/sys are not the job's."""
 ERROR_LINE = re.compile(
     r"\b(ERROR|CRITICAL|FATAL)\b|^Traceback \(most recent call last\)|^[\w.]+(Error|Exception)(:|$)"
@@ -21,9 +21,8 @@ BETWEEN_TRACEBACKS = re.compile(
     r"(During handling of the above exception, another exception occurred|"
     r"The above exception was the direct cause of the following exception):\s*$"
 )
-MOST_FILES = 200
-MOST_BYTES = 16 * 1024 * 1024
-MOST_TEXT = 500
+MOST_FILES, MOST_MEBIBYTES = 2_000, 256
+"""Of one job, for reading takes time: a request a file, some seconds for ten MiB, in a function that has half an hour."""
 
 
 def job_log_folder(clients: Clients, workspace: Workspace, run_id: str) -> BlobFolder:
@@ -31,28 +30,52 @@ def job_log_folder(clients: Clients, workspace: Workspace, run_id: str) -> BlobF
     return clients.datastore(workspace, ARTIFACT_STORE, f"ExperimentRun/dcid.{run_id}")
 
 
-class LogSearch:
-    """Looks through a job's log files until it has found `most` lines."""
+class Reading:
+    """How much of a job's files may still be read, and what was too much; shared by all folders of one job."""
 
-    def __init__(self, folder: BlobFolder, *, most: int) -> None:
+    def __init__(self, *, files: int = MOST_FILES, mebibytes: int = MOST_MEBIBYTES) -> None:
+        self._limits = f"{files} files and {mebibytes} MiB"
+        self._files, self._bytes = files, mebibytes * 1024 * 1024
+        self._left_out: list[StoredFile] = []
+
+    def takes(self, file: StoredFile) -> bool:
+        """Whether this file is to be read now; what is not is remembered."""
+        fits = self._files > 0 and file.size <= self._bytes
+        if fits:
+            self._files, self._bytes = self._files - 1, self._bytes - file.size
+        else:
+            self._left_out.append(file)
+        return fits
+
+    def unread(self) -> tuple[str, ...]:
+        """What was left out, as a finding; empty: nothing."""
+        if not self._left_out:
+            return ()
+        size = sum(file.size for file in self._left_out)
+        told = f"{len(self._left_out)} of the job's files were not read ({size} bytes, first {self._left_out[0].path})"
+        return (f"{told}, errors may stand there: at most {self._limits} are read, let the model write less",)
+
+
+class LogSearch:
+    """Looks through all log files of one run."""
+
+    def __init__(self, folder: BlobFolder, reading: Reading) -> None:
         self._folder = folder
-        self._all = folder.files()[:MOST_FILES]
-        self._left = most
+        self._reading = reading
+        self._all = folder.files()
 
     def files(self, wanted: re.Pattern[str]) -> Sequence[StoredFile]:
-        """The job's files whose whole path fits and that are not empty."""
+        """The run's files whose whole path fits and that are not empty."""
         return [file for file in self._all if file.size and wanted.fullmatch(file.path)]
 
     def lines(self, files: Sequence[StoredFile], pattern: re.Pattern[str]) -> Iterator[LogLine]:
-        """Lines in which the pattern is found, with file and number."""
+        """Every line in which the pattern is found, with file and number."""
         for file in files:
-            numbered = enumerate(self._folder.lines(file.path, MOST_BYTES), start=1)
-            for number, text, raised in without_frames(numbered):
-                if self._left <= 0:
-                    return
+            if not self._reading.takes(file):
+                continue
+            for number, text, raised in without_frames(self._folder.lines(file.path)):
                 if raised or pattern.search(text):
-                    self._left -= 1
-                    yield LogLine(file=file.path, line=number, text=text.strip()[:MOST_TEXT])
+                    yield LogLine(file=file.path, line=number, text=text.strip())
 
 
 def without_frames(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, bool]]:

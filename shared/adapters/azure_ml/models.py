@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shared.adapters.azure_ml.blobs import content_hash
 from shared.adapters.azure_ml.clients import Clients, Workspace, sdk
 from shared.adapters.azure_ml.errors import service_errors, unless_missing
-from shared.adapters.azure_ml.logs import USER_OUTPUT, LogSearch, job_log_folder
+from shared.adapters.azure_ml.logs import USER_OUTPUT, LogSearch, Reading, job_log_folder
 from shared.application.ports import ModelVersion
 from shared.domain.errors import PermanentError
+from shared.domain.log_lines import MOST_TEXT
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
@@ -54,11 +56,15 @@ class Models:
             return None
         with service_errors(f"reading the logs of training job {model.job_name}"):
             folder = job_log_folder(self._clients, Workspace.DEV, model.job_name)
-            search = LogSearch(folder, most=MOST_WARNINGS)
+            reading = Reading()
+            search = LogSearch(folder, reading)
             files = search.files(USER_OUTPUT)
             if not files:
                 return None
-            return tuple(line.text for line in search.lines(files, WARNING_LINE))
+            lines = search.lines(files, WARNING_LINE)
+            told = [line.text[:MOST_TEXT] for line in islice(lines, MOST_WARNINGS)]
+            more = sum(1 for _ in lines)
+            return (*told, *([f"and {more} more lines that warn"] if more else ()), *reading.unread())
 
     def registry_model(self, name: str, version: str) -> ModelVersion | None:
         """One version in the Registry."""

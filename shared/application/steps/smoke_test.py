@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.application.diagnosis import diagnose_timeout, failed
 from shared.application.plans import restored_model
-from shared.application.ports import TERMINAL_JOB_STATUSES, Job, JobOutput, LogLine, Ports, ProvisioningState
+from shared.application.ports import TERMINAL_JOB_STATUSES, Job, Ports, ProvisioningState
 from shared.application.side_by_side import keep_predictions
 from shared.application.work import Work
 from shared.domain.comparison import Comparison, compare
@@ -21,11 +21,12 @@ from shared.domain.events import (
     StepFailed,
     StillRunning,
 )
+from shared.domain.log_lines import LogFindings
 from shared.domain.model import CircuitRun, Environment, ProcessKind
 from shared.domain.naming import TEST_INPUT, expected_data_path, smoke_job_name
-from shared.domain.policy import Policy
-from shared.domain.predictions import Table, read_predictions
+from shared.domain.predictions import RowScan, Table, read_predictions
 from shared.domain.smoke_verdict import (
+    JobOutput,
     JobVerdict,
     OutputVerdict,
     TimeLimit,
@@ -39,7 +40,6 @@ from shared.domain.smoke_verdict import (
 AT_ONCE = timedelta(milliseconds=1)
 EXPECTED_OUTPUT, EXPECTED_COLUMNS = "expected_output.csv", "expected_columns.json"
 MOST_EXPECTED_BYTES = 1024 * 1024
-MOST_ALLOWED_TOLD = 20
 CLOCKS_DIFFER_BY = timedelta(seconds=10)
 """At most, between ours and the service's."""
 
@@ -180,28 +180,22 @@ def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFail
 
 
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:
-    errors = quoted(_quotes(_output(ports, job), work.release.policy).errors)
-    said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *errors))
+    output = _output(work, ports, job)
+    said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *quoted(output.logs), *output.unread))
     return _with_facts(failed(ports, f"smoke test failed: {said}; investigate", _next(work, job)), job)
 
 
 def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFailed:
     run = work.run
-    output = ports.models.job_output(job.name)
-    quotes = _quotes(output, work.release.policy)
+    output = ports.models.job_output(job.name, allowed=work.release.policy.allowed_log_lines)
     known = _known_output(run, ports)
     expected = expected_columns(
         mlmodel=ports.models.model_signature(run.model_name, run.model_version),
         listed=_test_file(ports, f"{expected_data_path(run.circuit)}{EXPECTED_COLUMNS}"),
         output=known,
     )
-    verdict = judge_output(
-        error_lines=quotes.errors,
-        predictions=output.predictions,
-        predictions_size=output.predictions_size,
-        expected=expected.columns,
-    )
-    evidence = _evidence(job, verdict, quotes) | {"schema": verdict.schema.as_json() | {"source": expected.source}}
+    verdict = judge_output(output, expected.columns)
+    evidence = _evidence(job, verdict, output.logs) | {"schema": verdict.schema.as_json() | {"source": expected.source}}
     if verdict.failures:
         said = f"smoke test failed: {'; '.join(verdict.failures)}; investigate job {job.name}"
         return _with_facts(failed(ports, said, _next(work, job)), job, evidence, verdict.warnings)
@@ -211,7 +205,10 @@ def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFail
         at=ports.clock.now(),
         warnings=(*verdict.warnings, *_unexpected(compared)),
         evidence=evidence
-        | {"smoke": {**_facts(job, verdict, quotes), **kept}, "expected": compared.as_json() if compared else None},
+        | {
+            "smoke": {**_facts(job, verdict, output.logs), **kept},
+            "expected": compared.as_json() if compared else None,
+        },
     )
 
 
@@ -236,36 +233,19 @@ def _next(work: Work, job: Job) -> tuple[str, ...]:
     return (f"next: open job {job.name} in the Test workspace{then}",)
 
 
-def _output(ports: Ports, job: Job) -> JobOutput:
+def _output(work: Work, ports: Ports, job: Job) -> JobOutput:
     """A job that ended badly may have left nothing at all."""
     try:
-        return ports.models.job_output(job.name)
+        return ports.models.job_output(job.name, allowed=work.release.policy.allowed_log_lines)
     except PermanentError:
-        return JobOutput(error_lines=(), predictions=None, predictions_size=0)
+        return JobOutput(logs=LogFindings(), predictions=None, predictions_size=0, rows=RowScan())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Quotes:
-    """Log lines as people read them; a line that stands in several files is told once."""
-
-    errors: tuple[str, ...] = ()
-    allowed: tuple[str, ...] = ()
-    """D9: with the reason."""
-
-
-def _quotes(output: JobOutput, policy: Policy) -> _Quotes:
-    lines: dict[str, LogLine] = {}
-    for line in output.error_lines:
-        lines.setdefault(line.text, line)
-    errors, allowed = list[str](), list[str]()
-    for line in lines.values():
-        quote = f"{line.file}:{line.line}: {line.text}"
-        let_pass = next((entry for entry in policy.allowed_log_lines if entry.text in line.text), None)
-        if let_pass:
-            allowed.append(f"{quote} (allowed: {let_pass.reason})")
-        else:
-            errors.append(quote)
-    return _Quotes(errors=tuple(errors), allowed=tuple(allowed[:MOST_ALLOWED_TOLD]))
+def _allowed(logs: LogFindings) -> list[str]:
+    """D9: with the reason; also how many are not shown."""
+    more = logs.allowed_count - len(logs.allowed)
+    told = [f"{line} (allowed: {reason})" for line, reason in logs.allowed]
+    return [*told, f"and {more} more lines that are allowed"] if more else told
 
 
 def _with_facts(
@@ -274,11 +254,11 @@ def _with_facts(
     return replace(event, warnings=warnings, evidence={**event.evidence, **(evidence or _evidence(job))})
 
 
-def _evidence(job: Job, verdict: OutputVerdict | None = None, quotes: _Quotes | None = None) -> dict[str, object]:
-    return {"smoke": _facts(job, verdict, quotes)}
+def _evidence(job: Job, verdict: OutputVerdict | None = None, logs: LogFindings | None = None) -> dict[str, object]:
+    return {"smoke": _facts(job, verdict, logs)}
 
 
-def _facts(job: Job, verdict: OutputVerdict | None = None, quotes: _Quotes | None = None) -> dict[str, object]:
+def _facts(job: Job, verdict: OutputVerdict | None = None, logs: LogFindings | None = None) -> dict[str, object]:
     """D8: queued and running time apart; D9: what was let pass, and why."""
     return {
         "job_name": job.name,
@@ -288,7 +268,7 @@ def _facts(job: Job, verdict: OutputVerdict | None = None, quotes: _Quotes | Non
         "queued_seconds": _seconds(job.created_at, job.started_at),
         "running_seconds": _seconds(job.started_at, job.ended_at),
         "rows": verdict.rows if verdict else None,
-        "allowed_log_lines": list(quotes.allowed) if quotes else [],
+        "allowed_log_lines": _allowed(logs) if logs else [],
     }
 
 

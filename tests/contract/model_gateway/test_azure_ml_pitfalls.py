@@ -50,6 +50,8 @@ from shared.adapters.azure_ml.promotion import TemporarySpace
 from shared.application.ports import ModelVersion, ProvisioningState
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.model import Circuit, Environment
+from shared.domain.policy import AllowedLine
+from shared.domain.predictions import RowScan
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
@@ -225,9 +227,9 @@ def test_a_model_that_raises_leaves_error_lines_with_file_and_number(real_estate
     assert ended_job(real_estate, name).status == "Failed"
     output = real_estate.gateway.job_output(name)
     assert (output.predictions, output.predictions_size) == (None, 0)
-    quoted = [line for line in output.error_lines if "the flushing step is unknown" in line.text]
+    quoted = [line for line in output.logs.errors if "the flushing step is unknown" in line.text]
     assert any(line.file == "logs/user/error.txt" and line.line > 1 for line in quoted)
-    assert not any('File "' in line.text or "Traceback" in line.text for line in output.error_lines)
+    assert not any('File "' in line.text or "Traceback" in line.text for line in output.logs.errors)
 
 
 def test_an_error_that_a_completed_job_only_printed_is_found(real_estate: RealEstate) -> None:
@@ -239,9 +241,65 @@ def test_an_error_that_a_completed_job_only_printed_is_found(real_estate: RealEs
         endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
     )
     assert ended_job(real_estate, name).status == "Completed"
-    lines = real_estate.gateway.job_output(name).error_lines
+    lines = real_estate.gateway.job_output(name).logs.errors
     assert [line.text for line in lines] == ["2025-12-10 ERROR sensor 7 has no calibration"]
     assert lines[0].file.startswith("logs/user/stdout/")
+
+
+def finished(estate: RealEstate, body: str) -> str:
+    """A job of a model that does this, ended as Completed; its name."""
+    subject = deployed(estate, body=body)
+    estate.add_test_data(subject.circuit, {"test_input.csv": b"x\n1\n"})
+    name = smoke_name()
+    estate.gateway.start_smoke_job(
+        endpoint=subject.endpoint, deployment=DEPLOYMENT, circuit=subject.circuit, job_name=name
+    )
+    assert ended_job(estate, name).status == "Completed"
+    return name
+
+
+TELEMETRY = AllowedLine(text="telemetry is switched off", reason="no internet on the nodes")
+
+
+def test_allowed_lines_hide_no_error_however_many_they_are(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """D9, R27: 300 harmless lines in 300 files, and one error in the last line of the last file."""
+    name = finished(real_estate, 'print("2025-12-10 ERROR telemetry is switched off")')
+    with azure_ml.container("mlw-test", "workspaceartifactstore") as container:
+        for node in range(1, 300):
+            path = f"ExperimentRun/dcid.{name}/logs/user/stdout/node{node:03d}/process000.stdout.txt"
+            error = b"ERROR disk is full\n" if node == 299 else b""
+            container.upload_blob(path, b"ERROR telemetry is switched off (%d)\n" % node + error)
+    logs = real_estate.gateway.job_output(name, allowed=[TELEMETRY]).logs
+    assert (logs.error_count, logs.allowed_count) == (1, 300)
+    assert str(logs.errors[0]) == "logs/user/stdout/node299/process000.stdout.txt:2: ERROR disk is full"
+
+
+def test_a_row_that_failed_beyond_the_first_mebibyte_is_found(real_estate: RealEstate) -> None:
+    """R28, known failure 8: the last of 40,001 rows, two MiB into the file of which the first one is kept."""
+    name = finished(real_estate, 'return ["." * 40] * 40_000 + ["status=failed"]')
+    output = real_estate.gateway.job_output(name)
+    assert output.predictions_size > 2 * 1024 * 1024
+    assert len(output.predictions or b"") == 1024 * 1024
+    assert output.rows == RowScan(total=40_001, failed=1, first_failed=(40_001,))
+    assert output.unread == ()
+
+
+SECOND_TRY = """
+        seen = Path(__file__).with_name("seen")
+        if not seen.exists():
+            seen.touch()
+            raise ValueError("not at the first try")"""
+
+
+def test_a_mini_batch_that_succeeds_when_it_is_repeated_leaves_an_error(real_estate: RealEstate) -> None:
+    """R27: Completed and whole, and yet its log says ERROR; who knows the line to be harmless lists it (D9)."""
+    name = finished(real_estate, SECOND_TRY.strip())
+    output = real_estate.gateway.job_output(name)
+    assert (output.rows.total, output.rows.failed) == (1, 0)
+    (error,) = output.logs.errors
+    assert "attempt 1 of 4, failed" in error.text
+    remedy = AllowedLine(text="attempt 1 of 4, failed", reason="the node's disk wakes up slowly")
+    assert real_estate.gateway.job_output(name, allowed=[remedy]).logs.error_count == 0
 
 
 def test_warnings_come_from_the_training_jobs_log(azure_ml: AzureMl, real_estate: RealEstate) -> None:
@@ -252,6 +310,11 @@ def test_warnings_come_from_the_training_jobs_log(azure_ml: AzureMl, real_estate
         container.upload_blob(f"ExperimentRun/dcid.{job}/user_logs/std_log.txt", log)
     model = ModelVersion(name="any", version="1", tags={}, job_name=job)
     assert real_estate.gateway.training_warnings(model) == ("WARNING 3 rows dropped", "UserWarning: few samples")
+    with azure_ml.container("mlw-dev", "workspaceartifactstore") as container:
+        more = b"".join(b"WARNING row %d\n" % number for number in range(60))
+        container.upload_blob(f"ExperimentRun/dcid.{job}/user_logs/std_log_1.txt", more)
+    told = real_estate.gateway.training_warnings(model) or ()
+    assert (len(told), told[-1]) == (51, "and 12 more lines that warn")
     unknown = ModelVersion(name="any", version="1", tags={}, job_name=f"{job}-other")
     assert real_estate.gateway.training_warnings(unknown) is None
     assert real_estate.gateway.training_warnings(ModelVersion(name="any", version="1", tags={})) is None

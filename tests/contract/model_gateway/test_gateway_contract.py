@@ -256,7 +256,7 @@ def test_a_smoke_job_runs_the_named_deployment_and_leaves_predictions(estate: Es
     assert job.ended_at
     assert job.created_at <= job.started_at <= job.ended_at
     output = estate.gateway.job_output(name)
-    assert list(output.error_lines) == []
+    assert (output.logs.error_count, output.unread, output.rows.total) == (0, (), 2)
     assert output.predictions
     assert output.predictions_size == len(output.predictions)
     again = estate.gateway.start_smoke_job(

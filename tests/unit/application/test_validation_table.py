@@ -3,8 +3,8 @@
 | check | passes | here fails by |
 |---|---|---|
 | job status | Completed | Failed, Canceled |
-| time | below 15 minutes | never ending, ending at 15:00 |
-| logs | no errors | a line in error.txt, a line on stdout of a Completed job |
+| time | below 15 minutes | never ending, never leaving the queue, ending at 15:00 |
+| logs | no errors | a line in error.txt, on stdout of a Completed job, of a repeated try, among allowed ones; files nobody read |
 | output | present and not empty | no file, an empty file, only a header, rows that say failed |
 | schema | as expected | warns only |
 
@@ -16,8 +16,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.ports import LogLine
 from shared.domain.errors import PermanentError
+from shared.domain.log_lines import LogLine
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
 from tests.support.builders import CIRCUIT
 from tests.support.fake_models import JobPlan
@@ -42,15 +42,22 @@ def invocation_is_refused(world: PipelineWorld) -> None:
     world.models.fail_next("start_smoke_job", PermanentError("the model can't be loaded"))
 
 
+REPEATED = LogLine(
+    file="azureml-logs/70_driver_log.txt", line=7, text="ERROR mini batch 0 (test_input.csv), attempt 1 of 4, failed"
+)
+UNREAD = "2 of the job's files were not read (9 bytes, first logs/user/a.txt), errors may stand there"
 FAILING: dict[str, tuple[Spoil, str]] = {
     "the deployment fails": (deployment_fails, "no quota for the node"),
     "the invocation is refused": (invocation_is_refused, "the model can't be loaded"),
     "status Failed": (job(statuses=("Running", "Failed")), "ended as Failed, not Completed"),
     "status Canceled": (job(statuses=("Running", "Canceled")), "ended as Canceled, not Completed"),
     "never ends": (job(takes=timedelta(hours=3)), "did not end within 0:15:00"),
+    "never leaves the queue": (job(queues=timedelta(hours=3), takes=timedelta()), "did not end within 0:15:00"),
     "Completed at 15:00": (job(takes=timedelta(minutes=15)), "did not end within 0:15:00"),
     "errors in error.txt": (job(error_lines=(LOGGED,)), "logs/user/error.txt:3: ValueError: no column flow"),
     "errors on stdout": (job(error_lines=(PRINTED,)), "process000.stdout.txt:9: ERROR disk is full"),
+    "an error of a try that was repeated": (job(error_lines=(REPEATED,)), "attempt 1 of 4, failed"),
+    "files that nobody read": (job(unread=(UNREAD,)), UNREAD),
     "no output": (job(predictions=None), "the job left no predictions.csv"),
     "empty output": (job(predictions=b""), "predictions.csv holds no rows"),
     "only a header": (job(predictions=b"row,prediction\n"), "predictions.csv holds no rows"),

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.predictions import read_predictions
+from shared.domain.log_lines import LogFindings, LogLine, sifted
+from shared.domain.predictions import read_predictions, scan_content
 from shared.domain.signature import Column, output_columns
 from shared.domain.smoke_verdict import (
+    JobOutput,
     JobVerdict,
     OutputVerdict,
     SchemaDifference,
@@ -42,14 +44,24 @@ def judged_job(status: str, *, ended: timedelta | None, looked: timedelta) -> Jo
 
 
 def judged(
-    predictions: bytes | None = GOOD, *, errors: tuple[str, ...] = (), mlmodel: bytes | None = None
+    predictions: bytes | None = GOOD,
+    *,
+    errors: tuple[LogLine, ...] = (),
+    unread: tuple[str, ...] = (),
+    mlmodel: bytes | None = None,
 ) -> OutputVerdict:
-    return judge_output(
-        error_lines=errors,
+    output = JobOutput(
+        logs=sifted(errors, ()),
         predictions=predictions,
         predictions_size=len(predictions or b""),
-        expected=output_columns(mlmodel) if mlmodel else None,
+        rows=scan_content(predictions or b""),
+        unread=unread,
     )
+    return judge_output(output, output_columns(mlmodel) if mlmodel else None)
+
+
+def an_error(line: int, text: str) -> LogLine:
+    return LogLine(file="logs/user/error.txt", line=line, text=text)
 
 
 # ---------------------------------------------------------------------------------------- status and time
@@ -92,23 +104,30 @@ def test_good_output_passes_without_a_warning() -> None:
     """The green case of the table."""
     verdict = judged(mlmodel=MLMODEL)
 
-    assert verdict == OutputVerdict(table=read_predictions(GOOD))
+    assert verdict == OutputVerdict(table=read_predictions(GOOD), rows=3)
     assert verdict.rows == 3
 
 
 def test_any_error_in_the_logs_fails_and_is_quoted_with_file_and_line() -> None:
     """R27, even though the output is good."""
-    verdict = judged(errors=("logs/user/error.txt:3: ValueError: no column flow",))
+    verdict = judged(errors=(an_error(3, "ValueError: no column flow"),))
 
     assert verdict.failures == ("1 error in the logs: logs/user/error.txt:3: ValueError: no column flow",)
 
 
 def test_many_errors_are_counted_and_the_first_ones_quoted() -> None:
     """A failure's message stays readable."""
-    verdict = judged(errors=tuple(f"logs/user/error.txt:{n}: bad" for n in range(1, 9)))
+    verdict = judged(errors=tuple(an_error(n, f"bad {n}") for n in range(1, 901)))
 
-    assert verdict.failures[0].startswith("8 errors in the logs")
-    assert verdict.failures[0].endswith("(and 3 more)")
+    assert verdict.failures[0].startswith("900 errors in the logs: logs/user/error.txt:1: bad 1 | ")
+    assert verdict.failures[0].endswith("(and 895 more)")
+
+
+def test_what_nobody_has_read_fails() -> None:
+    """R27, R28: errors and rows that failed may stand there, however good the rest looks."""
+    verdict = judged(unread=("3 of the job's files were not read",))
+
+    assert verdict.failures == ("3 of the job's files were not read",)
 
 
 @pytest.mark.parametrize(
@@ -147,18 +166,39 @@ def test_a_completed_job_with_failed_rows_fails(predictions: bytes) -> None:
 
 def test_all_failures_are_told_at_once() -> None:
     """Whoever investigates sees the whole picture."""
-    verdict = judged(b"row,status\n0,failed\n", errors=("logs/user/error.txt:1: bad",))
+    verdict = judged(b"row,status\n0,failed\n", errors=(an_error(1, "bad"),))
 
     assert len(verdict.failures) == 2
 
 
-def test_the_broken_last_line_of_a_partly_read_file_is_not_judged() -> None:
-    """Only the first MiB is read; that is said, and no row is invented."""
-    verdict = judge_output(error_lines=(), predictions=GOOD + b"3,fai", predictions_size=5_000_000, expected=None)
+LONG = GOOD + b"".join(b"%d,1.%d,test_input.csv\n" % (n, n) for n in range(3, 1000))
+BEGINNING = len(GOOD) + len(b"3,1")
 
-    assert verdict.rows == 3
-    assert verdict.failures == ()
-    assert "first 3 rows" in verdict.warnings[0]
+
+def judged_beginning(content: bytes) -> OutputVerdict:
+    """The whole file was looked at row by row, its beginning is at hand."""
+    output = JobOutput(
+        logs=LogFindings(),
+        predictions=content[:BEGINNING],
+        predictions_size=len(content),
+        rows=scan_content(content),
+    )
+    return judge_output(output, None)
+
+
+def test_of_a_long_file_the_beginning_is_compared_and_that_is_said() -> None:
+    """No row is invented from a line that breaks off; how many there are is known all the same."""
+    verdict = judged_beginning(LONG)
+
+    assert (verdict.rows, verdict.failures) == (1000, ())
+    assert verdict.warnings == ("schema and values of the first 3 of 1000 rows of predictions.csv were looked at",)
+
+
+def test_a_row_that_failed_far_behind_in_a_long_file_fails() -> None:
+    """R28, known failure 8: all rows are asked."""
+    verdict = judged_beginning(LONG + b"1000,status=failed,test_input.csv\n")
+
+    assert verdict.failures == ("1 of 1001 rows in predictions.csv have status failed (rows 1001)",)
 
 
 # ---------------------------------------------------------------------------------------------- warnings

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.ports import LogLine
 from shared.application.steps.smoke_test import smoke_test
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, SmokeTestPassed, StepFailed, StillRunning
+from shared.domain.log_lines import LogLine
 from shared.domain.naming import expected_data_path, smoke_job_name
 from shared.domain.policy import AllowedLine, Policy
 from tests.support.builders import CIRCUIT, NOW, RELEASE_ID
@@ -196,6 +196,18 @@ def test_a_benign_log_line_passes_and_its_reason_is_shown(deployed: World) -> No
     (line,) = event.evidence["smoke"]["allowed_log_lines"]  # type: ignore[index]  # JSON
     assert line.startswith("logs/user/stdout/node0/process000.stdout.txt:1: ERROR telemetry is switched off ")
     assert line.endswith("(allowed: says so on every node without internet)")
+
+
+def test_how_many_lines_were_allowed_is_said_also_where_not_all_are_shown(deployed: World) -> None:
+    """D9: 250 of them, and the error behind them still fails."""
+    allow(deployed, "telemetry is switched off", "says so on every node without internet")
+    harmless = tuple(replace(LOGGED[2], line=n, text=f"ERROR telemetry is switched off ({n})") for n in range(250))
+    plan(deployed, error_lines=(*harmless, LOGGED[0]))
+
+    event = failed(deployed.until_decided(smoke_test))
+
+    assert "1 error in the logs: logs/user/error.txt:3: ValueError: no column flow; " in event.error
+    assert event.evidence["smoke"]["allowed_log_lines"][-1] == "and 230 more lines that are allowed"  # type: ignore[index]  # JSON
 
 
 def test_an_allowed_line_excuses_no_other(deployed: World) -> None:
