@@ -79,9 +79,12 @@ class SchemaDifference:
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    by_place: bool = False
+    """The output names no columns: they were compared in their order, and by their types alone."""
 
     def as_json(self) -> dict[str, object]:
-        return {"missing": list(self.missing), "extra": list(self.extra), "changed": list(self.changed)}
+        told = {"missing": list(self.missing), "extra": list(self.extra), "changed": list(self.changed)}
+        return told | ({"by_place": True} if self.by_place else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +199,12 @@ def compare_schema(expected: Sequence[Column], table: Table) -> SchemaDifference
 
 def _by_place(expected: Sequence[Column], outputs: Sequence[tuple[str, tuple[str, ...]]]) -> SchemaDifference:
     if len(expected) != len(outputs):
-        return SchemaDifference(changed=(f"{_count(len(outputs), 'column')} instead of {len(expected)}",))
+        number = f"{_count(len(outputs), 'column')} instead of {len(expected)}"
+        unknown = f"{number}; the output has no header, so the names could not be compared"
+        return SchemaDifference(changed=(unknown,), by_place=True)
     pairs = zip(expected, outputs, strict=True)
-    return SchemaDifference(changed=tuple(text for column, (_, values) in pairs for text in _changed(column, values)))
+    changed = tuple(text for column, (_, values) in pairs for text in _changed(column, values))
+    return SchemaDifference(changed=changed, by_place=True)
 
 
 def _changed(column: Column, values: Sequence[str]) -> tuple[str, ...]:

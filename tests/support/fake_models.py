@@ -134,6 +134,7 @@ class FakeModels:
         self.operation_time = operation_time
         self.regions = {Environment.TEST: "northeurope", Environment.PRODUCTION: "westeurope"}
         self.computes = set(Environment)
+        self.registry_name = "mlr-shared"
         self.others: dict[str, dict[str, str]] = defaultdict(dict)
         """By region what else counts there: name of each endpoint, and what it is."""
         self.busy: set[tuple[Environment, str, str]] = set()
@@ -368,7 +369,7 @@ class FakeModels:
         return Deployment(
             name=name,
             state=state,
-            model_id=f"azureml://registries/mlr-shared/models/{held.spec.model_name}/versions/{held.spec.model_version}",
+            model_id=f"azureml://registries/{self.registry_name}/models/{held.spec.model_name}/versions/{held.spec.model_version}",
             tags=held.spec.tags,
             failure=held.settling.failure if state is ProvisioningState.FAILED else "",
         )

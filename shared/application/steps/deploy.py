@@ -119,7 +119,8 @@ def _deployment_state(
         case ProvisioningState.RUNNING:
             return StillRunning()
         case ProvisioningState.SUCCEEDED:
-            return None if _is_our_model(work.run, deployment) else f"{what} runs another model: {deployment.model_id}"
+            ours = _is_our_model(work.run, deployment, ports.estate.registry_name)
+            return None if ours else f"{what} runs another model: {deployment.model_id}"
         case _ if _is_of_earlier_attempt(work.run, endpoint, deployment):
             ports.models.delete_deployment(environment, endpoint.name, deployment.name)
             return StillRunning()
@@ -127,10 +128,10 @@ def _deployment_state(
             return f"{what} is {state}{f': {deployment.failure}' if deployment.failure else ''}"
 
 
-def _is_our_model(run: CircuitRun, deployment: Deployment) -> bool:
-    """R21: by its path in the Registry."""
-    path = f"/models/{run.model_name}/versions/{run.model_version}"
-    return "registries/" in deployment.model_id and deployment.model_id.endswith(path)
+def _is_our_model(run: CircuitRun, deployment: Deployment, registry: str) -> bool:
+    """R21: by its path in our Registry, whether it is told as a short id or a long one; Azure's names have no case."""
+    path = f"/registries/{registry}/models/{run.model_name}/versions/{run.model_version}"
+    return deployment.model_id.casefold().endswith(path.casefold())
 
 
 def _is_of_earlier_attempt(run: CircuitRun, endpoint: Endpoint, deployment: Deployment) -> bool:
@@ -222,8 +223,8 @@ def _freeze(work: Work, ports: Ports, taken: LockTaken) -> CircuitEvent | StillR
         warnings = (f"{was}: release {ledger[0].release_id} has gone live meanwhile",)
     if default != run.deployment and (drifted := drift_told(taken.lock.row, endpoint)):
         circuit = f"{run.circuit.plant_id}/{run.circuit.circuit_id}"
-        decide = f"POST /api/circuits/{circuit}/drift/accept or /drift/repair, then retry the release"
-        return failed(ports, f"{drifted}: it was changed outside this app; {decide}")
+        decide = f"next: POST /api/circuits/{circuit}/drift/accept or /drift/repair, {ASK_AGAIN}"
+        return failed(ports, f"{drifted}: it was changed outside this app; production was not touched", (decide,))
     if default and not settled and not ledger and default != run.deployment:
         import_default(ports, taken, default)
     previous = _before_ours(run, ledger) if default == run.deployment else default

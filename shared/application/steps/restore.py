@@ -65,7 +65,8 @@ def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
     run = work.run
     if run.previous_deployment or ports.clock.now() < run.since + work.release.policy.restore_limit:
         return None
-    return failed(ports, f"{run.deployment} on {run.endpoint} is new, could not be unset")
+    told = f"{run.deployment} on {run.endpoint} is new, could not be unset"
+    return failed(ports, told, (f"next: delete {run.endpoint} if it must not serve, else start a new release for it",))
 
 
 # ------------------------------------------------------------------------------------------------ rollbacks
@@ -75,7 +76,8 @@ def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """R42: the target is looked at first, then the endpoint is taken over, switched, and re-read."""
     seen = _Target() if TARGET in work.run.evidence else _look_at_target(work, ports)
     if seen.problem:
-        return StepFailed(at=ports.clock.now(), error=f"{seen.problem}; nothing was changed")
+        next_action = "next: put it right or name another deployment in `to`, then ask for the rollback again"
+        return failed(ports, f"{seen.problem}; nothing was changed", (next_action,))
     match want_rolled_back(work, ports):
         case LockLost() as lost:
             return hand_over(work.release.environment, work.run, lost, ports)

@@ -1,14 +1,17 @@
 """Promotion with the real SDK: by both ways, through faults, crashes and competition."""
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobBlock
 from azure_ml_process import QUICK, AzureMl
-from estates import RealEstate, eventually, model_files, settings_for
+from estates import RealEstate, SomeCircuit, eventually, model_files, settings_for
 from subjects import VERSION, in_dev, promoted, tags_of
 
 from shared.adapters.azure_ml.blobs import BlobFolder, content_hash
@@ -157,6 +160,62 @@ def test_two_promotions_of_one_version_at_once_both_succeed(azure_ml: AzureMl, r
     with ThreadPoolExecutor(2) as pool:
         digests = set(pool.map(attempt, range(2)))
     assert digests == {real_estate.gateway.dev_content_hash(subject.model, "3")}
+    assert versions_in_registry(real_estate, subject.model) == [VERSION]
+
+
+def promotion_of(subject: SomeCircuit) -> dict[str, Any]:
+    return {
+        "name": subject.model,
+        "source_version": "3",
+        "version": VERSION,
+        "tags": tags_of(subject),
+        "mode": "copy",
+    }
+
+
+def given_up_on(azure_ml: AzureMl, subject: SomeCircuit) -> None:
+    """A promotion whose time is up while its write to the Registry goes on behind its back."""
+    impatient = AzureMlGateway(settings_for(azure_ml), patience=timedelta(seconds=A_MOMENT))
+    with pytest.raises(TransientError, match="has not ended within"):
+        impatient.promote(**promotion_of(subject))
+    assert still_writing(subject)
+
+
+def still_writing(subject: SomeCircuit) -> bool:
+    return any(thread.name.startswith(f"writing {subject.model} ") for thread in threading.enumerate())
+
+
+def test_the_next_attempt_meets_an_upload_that_was_given_up_on(azure_ml: AzureMl, real_estate: RealEstate) -> None:
+    """R17: one version with the right content and tags, and it stays so when the abandoned upload comes to its end."""
+    subject = in_dev(real_estate)
+    azure_ml.fault(
+        match={"operation": "blob.put", "path_regex": "^mlrsharedstorage.*data.txt"},
+        action="delay",
+        seconds=3 * A_MOMENT,
+    )
+    given_up_on(azure_ml, subject)
+    done = real_estate.gateway.promote(**promotion_of(subject))
+    eventually(lambda: None if still_writing(subject) else True, "the abandoned upload ends")
+    assert done.content_hash == real_estate.gateway.dev_content_hash(subject.model, "3")
+    assert real_estate.gateway.promote(**promotion_of(subject)) == done
+    assert versions_in_registry(real_estate, subject.model) == [VERSION]
+
+
+def test_a_version_that_appears_after_it_was_given_up_on_is_taken_as_it_is(
+    azure_ml: AzureMl, real_estate: RealEstate
+) -> None:
+    """D12: whoever retries a release later finds what its abandoned write has left, and writes nothing."""
+    subject = in_dev(real_estate)
+    azure_ml.fault(match={"operation": "registry.models.put"}, action="delay", seconds=3 * A_MOMENT)
+    given_up_on(azure_ml, subject)
+    assert real_estate.gateway.registry_model(subject.model, VERSION) is None
+    eventually(lambda: None if still_writing(subject) else True, "the abandoned write ends")
+    before = azure_ml.last_entry()
+    done = real_estate.gateway.promote(**promotion_of(subject))
+    assert done.version.tags.keys() == tags_of(subject).keys()
+    assert done.content_hash == real_estate.gateway.dev_content_hash(subject.model, "3")
+    written = [one for one in azure_ml.journal(before) if one["scope"] == "mlr-shared" and "write" in one["kind"]]
+    assert written == []
     assert versions_in_registry(real_estate, subject.model) == [VERSION]
 
 

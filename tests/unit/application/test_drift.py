@@ -105,11 +105,16 @@ def test_drift_blocks_the_circuits_next_activation_and_says_what_to_do(drifted: 
     look(drifted)
     drifted.start(THIRD_ID, build="3")
     drifted.to_phase(ReleasePhase.FAILED, THIRD_ID)
+    drifted.run()
 
     failed = drifted.circuit(CIRCUIT, THIRD_ID)
     assert failed.phase is CircuitPhase.FAILED
     assert "changed outside this app" in failed.error
-    assert "/api/circuits/PLANT001/CIRCUIT01/drift/accept" in failed.error
+    (next_action,) = failed.evidence["diagnosis"]  # type: ignore[misc]  # JSON
+    assert next_action.startswith(
+        "next: POST /api/circuits/PLANT001/CIRCUIT01/drift/accept or /drift/repair, then retry"
+    )
+    assert next_action in drifted.mail.letters[-1].summary
     assert drifted.live_default() == FIRST
     assert drifted.live_default(OTHER_CIRCUIT) == SECOND
 

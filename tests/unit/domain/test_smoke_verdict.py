@@ -260,7 +260,19 @@ def test_without_a_header_columns_are_compared_by_place() -> None:
     assert compare_schema([Column(name="a", type="double"), Column(name="b", type="long")], table).changed == (
         "b: long expected, string found",
     )
-    assert compare_schema([Column(name="a", type="double")] * 3, table).changed == ("2 columns instead of 3",)
+    assert compare_schema([Column(name="a", type="double")] * 3, table).changed == (
+        "2 columns instead of 3; the output has no header, so the names could not be compared",
+    )
+
+
+def test_that_only_places_could_be_compared_is_part_of_the_evidence() -> None:
+    """R29: equal in number and type is less than equal by name, and the approver is told which it was."""
+    expected = [Column(name="a", type="double"), Column(name="b", type="double")]
+    unnamed = compare_schema(expected, read_predictions(b"0,1.5,2.5,test_input.csv\n"))
+    named = compare_schema(expected, read_predictions(b"row,a,b\n0,1.5,2.5\n"))
+
+    assert unnamed.as_json() == {"missing": [], "extra": [], "changed": [], "by_place": True}
+    assert named.as_json() == {"missing": [], "extra": [], "changed": []}
 
 
 @pytest.mark.parametrize(

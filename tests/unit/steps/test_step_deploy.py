@@ -224,6 +224,22 @@ def test_a_deployment_of_another_model_is_not_taken_for_ours(testing: World) -> 
     assert "runs another model" in failed(testing.look(deploy)).error
 
 
+@pytest.mark.parametrize(
+    ("registry", "is_ours"),
+    [("mlr-shared", True), ("MLR-Shared", True), ("mlr-other", False), ("my-mlr-shared", False)],
+)
+def test_a_model_of_the_same_name_in_another_registry_is_not_ours(
+    testing: World, registry: str, *, is_ours: bool
+) -> None:
+    """R21: name and version may be equal by chance, the Registry's name is compared as well."""
+    testing.models.registry_name = registry
+
+    outcome = testing.until_decided(deploy)
+
+    assert isinstance(outcome, events.TestDeploymentReady) is is_ours
+    assert is_ours or f"runs another model: azureml://registries/{registry}/models/{MODEL}/" in failed(outcome).error
+
+
 def test_an_endpoint_of_another_circuit_is_not_deployed_to(testing: World) -> None:
     """Even if it was tagged after the inspection."""
     testing.models.add_endpoint(TEST, ENDPOINT, tags=endpoint_tags(OTHER_CIRCUIT))
