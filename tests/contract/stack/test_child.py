@@ -119,6 +119,34 @@ async def test_a_foreign_program_ends_when_the_tether_s_input_ends() -> None:
     assert is_free(port)
 
 
+async def test_a_foreign_program_is_asked_to_end_once_and_has_time_to_save(tmp_path: Path) -> None:
+    """Azurite saves on the first SIGTERM and dies of a second: what it had acknowledged would be lost."""
+    ready, asked, saved = (tmp_path / name for name in ("ready", "asked", "saved"))
+    program = f"""
+import pathlib, signal, sys, time
+def save(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    pathlib.Path({str(asked)!r}).touch()
+    time.sleep(1)
+    pathlib.Path({str(saved)!r}).touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path({str(ready)!r}).touch()
+signal.pause()
+"""
+    tether = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local.stack.tether", sys.executable, "-c", program), stdin=asyncio.subprocess.PIPE
+    )
+    assert tether.stdin
+    await until(ready.exists)
+    tether.stdin.close()
+    await until(asked.exists)
+    tether.terminate()
+    async with asyncio.timeout(20):
+        assert await tether.wait() == 0
+    assert saved.exists()
+
+
 async def test_a_silent_port_is_not_healthy() -> None:
     """Whoever accepts and says nothing is not ready; nor is a port where nobody listens."""
     with socket.socket() as silent:
