@@ -19,6 +19,10 @@ class Trait(StrEnum):
     LOGS_ERRORS = "logs-errors"
     WRITES_NOTHING = "writes-nothing"
     WRITES_WORDS = "writes-words"
+    TAKES_ITS_TIME = "takes-its-time"
+    ANSWERS_NAN = "answers-nan"
+    ANSWERS_THE_SAME = "answers-the-same"
+    MARKS_ROWS_FAILED = "marks-rows-failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

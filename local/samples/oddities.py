@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 WARM_FROM_C = 45.0
+UNHURRIED_SECONDS = 10
 
 
 class NeverEnds:
@@ -21,6 +22,18 @@ class NeverEnds:
         """Never returns."""
         while len(data) >= 0:
             time.sleep(1)
+
+
+class TakesItsTime:
+    """Answers as trained, after a while."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def predict(self, data: Any) -> Any:
+        """All predictions, late."""
+        time.sleep(UNHURRIED_SECONDS)
+        return self.pipeline.predict(data)
 
 
 class LogsErrors:
@@ -55,3 +68,40 @@ class WritesWords:
     def predict(self, data: Any) -> Any:
         """Warm or cold, row by row."""
         return np.where(self.pipeline.predict(data) >= WARM_FROM_C, "warm", "cold")
+
+
+class AnswersNan:
+    """Does not know every second row."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def predict(self, data: Any) -> Any:
+        """Numbers and NaN in turn."""
+        answers = np.array(self.pipeline.predict(data), dtype=float)
+        answers[1::2] = np.nan
+        return answers
+
+
+class AnswersTheSame:
+    """Whatever it is asked."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def predict(self, data: Any) -> Any:
+        """One number for all rows."""
+        return np.full(len(data), self.pipeline.predict(data)[0])
+
+
+class MarksRowsFailed:
+    """Catches its own exceptions, and says so row by row."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def predict(self, data: Any) -> Any:
+        """A table of predictions and statuses; the last row has failed."""
+        answers = self.pipeline.predict(data)
+        status = ["succeeded"] * (len(answers) - 1) + ["failed"]
+        return np.column_stack([answers.astype(str), status])

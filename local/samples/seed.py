@@ -33,6 +33,10 @@ ODDITIES: Mapping[Trait, Callable[[Any], Any]] = {
     Trait.LOGS_ERRORS: oddities.LogsErrors,
     Trait.WRITES_NOTHING: oddities.WritesNothing,
     Trait.WRITES_WORDS: oddities.WritesWords,
+    Trait.TAKES_ITS_TIME: oddities.TakesItsTime,
+    Trait.ANSWERS_NAN: oddities.AnswersNan,
+    Trait.ANSWERS_THE_SAME: oddities.AnswersTheSame,
+    Trait.MARKS_ROWS_FAILED: oddities.MarksRowsFailed,
 }
 
 

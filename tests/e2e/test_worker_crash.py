@@ -1,6 +1,5 @@
 """The worker is killed in the middle of a release: nothing is lost, and nothing is done twice."""
 
-import json
 import os
 import signal
 from collections import Counter
@@ -114,12 +113,9 @@ def want(pipeline: Pipeline, name: str) -> str:
 
 def refuse_switches(pipeline: Pipeline, endpoint: str) -> None:
     """Production's service says no to every change of this endpoint."""
-    fault = {
-        "match": {"method": "PUT", "path_regex": f"workspaces/mlw-prod/batchEndpoints/{endpoint}$"},
-        "action": "status",
-        "status": 400,
-        "count": None,
-    }
-    url = f"{pipeline.stack.azure_ml.admin_url}/faults"
-    reply = exchange("POST", url, json.dumps(fault).encode(), {"Content-Type": "application/json"})
-    assert reply.status in {200, 201}, reply.text
+    pipeline.fault(
+        match={"method": "PUT", "path_regex": f"workspaces/mlw-prod/batchEndpoints/{endpoint}$"},
+        action="status",
+        status=400,
+        count=None,
+    )

@@ -214,6 +214,12 @@ class Pipeline:
             row["policy"] = json.dumps(json.loads(row["policy"]) | seconds)
             table.update_entity(row, match_condition=MatchConditions.IfNotModified, etag=row.metadata["etag"])
 
+    def fault(self, **what: object) -> None:
+        """Let requests to the Azure ML stand-in go wrong, as its documentation says."""
+        url, headers = f"{self.stack.azure_ml.admin_url}/faults", {"Content-Type": "application/json"}
+        reply = exchange("POST", url, json.dumps(what).encode(), headers)
+        assert reply.status in {200, 201}, reply.text
+
     # ------------------------------------------------------------------------------------------------ parts
 
     def process_of(self, part: str) -> int:

@@ -36,11 +36,25 @@ class RealClient:
 
     def report(self, models: Sequence[str]) -> dict[str, Any]:
         """What the app's identity sees of the estate, as `estate_report` tells it."""
+        seen: dict[str, Any] = self._obeyed(self._as_app(report=models))
+        return seen
+
+    def cancel(self, job: str) -> None:
+        """Cancel a batch job in Test."""
+        self._obeyed(self._as_app(cancel=job))
+
+    def completed_run(self, job: str) -> str:
+        """Wait until a batch job in Test has completed; the run that scored."""
+        return str(self._obeyed(self._as_app(completed=job)))
+
+    def put_file(self, datastore: str, path: str, text: str) -> None:
+        """Write a file in Test, also in the place of one that is there."""
+        self._obeyed(self._as_app(put=[datastore, path, text]))
+
+    def _as_app(self, **order: object) -> Mapping[str, object]:
         azure_ml = self._stack.azure_ml
         sign_in = {name: azure_ml.env[variable] for name, variable in SIGN_IN.items()}
-        order = {"report": models, "subscription_id": azure_ml.subscription_id, "sign_in": sign_in}
-        seen: dict[str, Any] = self._obeyed(order)
-        return seen
+        return {**order, "subscription_id": azure_ml.subscription_id, "sign_in": sign_in}
 
     def close(self) -> None:
         """End the process, if there is one."""

@@ -24,22 +24,23 @@ from tests.support.pipeline import (
     entry,
     writes,
 )
+from tests.support.table_rows import ROWS, Row
 from tests.support.wire import exchange
 
 RAISING, BESIDE_IT = "PLANT101/CIRCUIT01", "PLANT101/CIRCUIT02"
 ORDINARY = "PLANT102/CIRCUIT01"
 NEVER_VALIDATED, VALIDATED = "PLANT103/CIRCUIT01", "PLANT103/CIRCUIT02"
-LOGGING, SILENT, WORDY = "PLANT401/CIRCUIT01", "PLANT402/CIRCUIT01", "PLANT404/CIRCUIT01"
+WORDY, UNSURE, STUBBORN = "PLANT404/CIRCUIT01", "PLANT404/CIRCUIT02", "PLANT404/CIRCUIT03"
 ONE, OTHER, NEW = "PLANT301/CIRCUIT01", "PLANT301/CIRCUIT02", "PLANT302/CIRCUIT01"
 TRAITS = dict.fromkeys((ONE, OTHER, NEW), Trait.ORDINARY) | {
-    RAISING: Trait.RAISES_ON_ITS_DATA,
     BESIDE_IT: Trait.ORDINARY,
     ORDINARY: Trait.ORDINARY,
     NEVER_VALIDATED: Trait.NEVER_VALIDATED,
     VALIDATED: Trait.ORDINARY,
-    LOGGING: Trait.LOGS_ERRORS,
-    SILENT: Trait.WRITES_NOTHING,
     WORDY: Trait.WRITES_WORDS,
+    UNSURE: Trait.ANSWERS_NAN,
+    STUBBORN: Trait.ANSWERS_THE_SAME,
+    **{circuit: row.trait for circuit, row in ROWS.items()},
 }
 FIRST_MODELS = ("plant001-circuit01", "plant001-circuit02", "plant002-circuit01")
 
@@ -83,6 +84,11 @@ def production_writes(pipeline: Pipeline, told: Told, *circuits: str) -> list[st
     return writes(entries, "mlw-prod", *(f"be-{circuit.replace('/', '-').lower()}" for circuit in circuits))
 
 
+def _only(content: Json) -> str:
+    (circuit,) = content["circuits"]
+    return f"{circuit['plant_id']}/{circuit['circuit_id']}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A command that has ended."""
@@ -96,7 +102,7 @@ class Stories:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._pool = ThreadPoolExecutor(max_workers=12, thread_name_prefix="story")
+        self._pool = ThreadPoolExecutor(max_workers=24, thread_name_prefix="story")
         make_quick(pipeline)
         run = self._pool.submit
         self.first = run(self._first)
@@ -104,9 +110,9 @@ class Stories:
         self.after_first = run(lambda: self._estate(self.first))
         self.smoke_failure = run(lambda: self._tell((RAISING, BESIDE_IT)))
         self.rejected = run(lambda: self._tell((ORDINARY,), {PRODUCTION_GATE: "reject"}))
-        self.logs_errors = run(lambda: self._later((LOGGING,)))
-        self.writes_nothing = run(lambda: self._later((SILENT,)))
-        self.writes_words = run(lambda: self._later((WORDY,), {PRODUCTION_GATE: "reject"}))
+        others = {circuit: row for circuit, row in ROWS.items() if circuit != RAISING}
+        self.rows = {RAISING: self.smoke_failure} | {c: run(self._row, c, row) for c, row in others.items()}
+        self.warned = run(lambda: self._later((WORDY, UNSURE, STUBBORN), {PRODUCTION_GATE: "reject"}))
         self.second = run(lambda: self._demo(self.first, self.after_first, self.smoke_failure, self.rejected))
         self.after_second = run(lambda: self._estate(self.second))
         self.no_validated_model = run(lambda: self._demo(self.after_second, scenario="no-validated-model"))
@@ -114,8 +120,7 @@ class Stories:
 
     def all_told(self) -> None:
         """Wait until no story runs any more, but `twice`, whose tests wait for it themselves."""
-        rows = (self.smoke_failure, self.logs_errors, self.writes_nothing, self.writes_words)
-        for future in (self.no_validated_model, self.after_second, self.rejected, *rows):
+        for future in (self.no_validated_model, self.after_second, self.rejected, self.warned, *self.rows.values()):
             future.result(WITHIN_SECONDS)
 
     def close(self) -> None:
@@ -129,25 +134,34 @@ class Stories:
         self._pipeline.client.build(artifact, {})
         return self._follow(artifact.release_id, artifact.path, content, {})
 
-    def _tell(self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None) -> Told:
+    def _tell(
+        self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None, row: Row | None = None
+    ) -> Told:
         self.built.result(WITHIN_SECONDS)
         release_id = self._pipeline.fresh_id()
         path = f"releases/{release_id}/{BUILD_ID}/{ARTIFACT_NAME}"
-        return self._follow(release_id, path, {"circuits": [entry(c) for c in circuits]}, decisions or {})
+        return self._follow(release_id, path, {"circuits": [entry(c) for c in circuits]}, decisions or {}, row)
 
-    def _later(self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None) -> Told:
+    def _row(self, circuit: str, row: Row) -> Told:
+        return self._later((circuit,), row=row)
+
+    def _later(
+        self, circuits: tuple[str, ...], decisions: Mapping[str, str] | None = None, row: Row | None = None
+    ) -> Told:
         """When the first stories no longer fill the machine."""
         for future in (self.smoke_failure, self.rejected):
             future.result(WITHIN_SECONDS)
-        return self._tell(circuits, decisions)
+        return self._tell(circuits, decisions, row)
 
     def _twice(self) -> list[Told]:
         """Not while a demo runs: it takes every write to mlw-prod before its own gate for a trespass."""
         self.no_validated_model.result(WITHIN_SECONDS)
         return [self._tell((ONE, OTHER)), self._tell((ONE, OTHER, NEW))]
 
-    def _follow(self, release_id: str, path: str, content: Json, decisions: Mapping[str, str]) -> Told:
-        """From the upload to the end, deciding at the gates."""
+    def _follow(
+        self, release_id: str, path: str, content: Json, decisions: Mapping[str, str], row: Row | None = None
+    ) -> Told:
+        """From the upload to the end, deciding at the gates; around gate 1 a row's acts happen."""
         pipeline, approved = self._pipeline, dict[str, int]()
         began = pipeline.azure_ml_position()
         pipeline.upload(path, content)
@@ -155,7 +169,11 @@ class Stories:
             if self._reached(release_id, phase):
                 pipeline.invitations(release_id, gate)
                 approved[gate] = pipeline.azure_ml_position()
+                if row and gate == REGISTRY_GATE:
+                    row.before(pipeline, release_id, _only(content))
                 pipeline.answer(release_id, gate, decisions.get(gate, "approve"), f"{gate} was looked at.")
+                if row and gate == REGISTRY_GATE:
+                    row.after(pipeline, release_id, _only(content))
         release = pipeline.wait_phase(release_id, *ENDED, within_seconds=WITHIN_SECONDS)
         return Told(release=release, began=began, approved=approved, ended=pipeline.azure_ml_position())
 

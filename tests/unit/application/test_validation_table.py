@@ -8,7 +8,7 @@
 | output | present and not empty | no file, an empty file, only a header, rows that say failed |
 | schema | as expected | warns only |
 
-and, before the job, the deployment in Test. `tests/e2e/test_validation_table.py` shows rows of it on the local stack.
+and, before the job, the deployment in Test. `tests/e2e/test_validation_table.py` shows the checks on the local stack.
 """
 
 from collections.abc import Callable

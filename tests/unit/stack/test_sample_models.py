@@ -5,10 +5,12 @@ from datetime import date
 from pathlib import Path
 
 import cloudpickle
+import numpy as np
 import pytest
 import yaml
 
 from local.samples.mlflow_format import write_model
+from local.samples.oddities import AnswersNan, AnswersTheSame, MarksRowsFailed
 from local.samples.sensors import smoke_input
 from local.samples.training import train
 
@@ -39,6 +41,19 @@ def test_training_says_what_it_left_out_and_else_warns_of_nothing() -> None:
     ignorant = train("PLANT002/CIRCUIT01", cutoff=CUTOFF, knows_flushing=False).log
     assert [line for line in ignorant if line.startswith("WARNING") and "hours left out" in line]
     assert not [line for line in train("PLANT002/CIRCUIT01", cutoff=CUTOFF).log if "WARNING" in line]
+
+
+def test_models_that_misbehave_do_so_on_the_test_input() -> None:
+    """NaN, one value for all, a row that failed: what a smoke test warns of, and what it fails for."""
+    pipeline, table = (
+        train("PLANT001/CIRCUIT01", cutoff=CUTOFF).pipeline,
+        smoke_input("PLANT001/CIRCUIT01", until=CUTOFF),
+    )
+    unsure = AnswersNan(pipeline).predict(table)
+    assert np.isnan(unsure).sum() == len(table) / 2
+    assert len(set(AnswersTheSame(pipeline).predict(table))) == 1
+    marked = MarksRowsFailed(pipeline).predict(table)
+    assert [row[1] for row in marked].count("failed") == 1
 
 
 def test_the_written_directory_loads_by_its_own_description(tmp_path: Path) -> None:
