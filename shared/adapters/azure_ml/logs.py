@@ -22,7 +22,7 @@ BETWEEN_TRACEBACKS = re.compile(
     r"The above exception was the direct cause of the following exception):\s*$"
 )
 MOST_FILES, MOST_MEBIBYTES = 2_000, 256
-"""Of one job, for reading takes time: a request a file, some seconds for ten MiB, in a function that has half an hour."""
+"""Of one job, for reading takes time: a request a file, more than a second for ten MiB, in a function that has half an hour."""
 
 
 def job_log_folder(clients: Clients, workspace: Workspace, run_id: str) -> BlobFolder:
