@@ -66,7 +66,7 @@ def each_look_names_a_new_job(patches: Patches) -> None:
         return smoke_test.StillRunning(facts={"job_name": job.name})
 
     def smoke_test_judged(work: Any, ports: Any, job: Any) -> Any:
-        match smoke_test._verdict(work, ports, job):
+        match smoke_test._verdict(ports, job, smoke_test._limit(work, job)):
             case smoke_test.JobVerdict.RUNNING:
                 return smoke_test.StillRunning(facts={"job_name": job.name})
             case smoke_test.JobVerdict.COMPLETED:
