@@ -158,7 +158,11 @@ class Settings(BaseSettings):
     retry_most_seconds: Seconds = Field(300, description="Longest wait after a transient error")
     min_approvers: int = Field(1, ge=1, description="How many different people must approve at a gate")
     requester_may_approve: bool = Field(
-        True, description="May whoever asked for a release (`requested_by` of the artifact) decide at its gates?"
+        True,
+        description="May whoever asked for a release decide at its gates? `false`: neither who was signed in for "
+        "`POST /api/releases` nor whom the artifact's `requested_by` names; where that is no mail address or sign-in "
+        "name, at least two different people must approve. A `requested_by` that nobody signed in for is the build's "
+        "word: where builds are not trusted, set MIN_APPROVERS=2 as well",
     )
     smoke_slots: int = Field(5, ge=1, le=100, description="Smoke tests at once (D8)")
     allowed_log_lines: dict[str, str] = Field(

@@ -10,6 +10,7 @@ from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
 from shared.application.summary import next_action, outcome
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Gate, Moment, ProcessKind
+from shared.domain.requester import requester_told
 
 MOST_BYTES = 24 * 1024
 """Teams refuses messages above about 28 KB."""
@@ -109,7 +110,7 @@ def _facts(letter: Letter) -> Iterator[Json]:
         yield _fact("Answer by", _moment(gate.expires_at) if gate else "unknown")
     if release.kind is ProcessKind.RELEASE:
         yield _fact("Build ID", release.build_id)
-    yield _fact("Requested by", release.requested_by or "unknown")
+    yield _fact("Requested by", requester_told(release))
     if not _asks(letter):
         yield _fact("Circuits", str(release.total))
     if answers := [_answer(gate) for gate in sorted(letter.gates, key=lambda gate: gate.opened_at) if gate.decisions]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.application.gates import APPROVE
 from shared.application.ports import Ports
+from shared.application.votes import APPROVE
 from shared.domain.errors import RequestRefused
 from shared.domain.model import (
     Circuit,

@@ -10,6 +10,7 @@ from shared.application.gate_texts import Estate
 from shared.application.metrics import compare_metrics
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Release
 from shared.domain.naming import data_asset_name, timestamp
+from shared.domain.requester import requester_told
 
 VERSION = 1
 INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", "hold", "drift", "newer")
@@ -45,6 +46,8 @@ def gate_document(gate: GateName, release: Release, runs: Sequence[CircuitRun], 
         "build_id": release.build_id,
         "commit_sha": release.commit_sha,
         "requested_by": release.requested_by,
+        "requester": requester_told(release),
+        "who_must_approve": gate_texts.who_must_approve(release),
         "artifact_path": release.artifact_path,
         "manifest_sha256": release.manifest_sha256,
         "warnings": list(release.warnings),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.application.evidence import gate_evidence
+from shared.application.gate_texts import who_must_approve
 from shared.application.ports import Change, Insert, Ports, Update
 from shared.domain.events import GateOpened, GateVoided
 from shared.domain.model import LONG_AGO, Gate, GateName, GateState, HistoryEntry, Release
@@ -28,7 +29,8 @@ def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
     digest = hashlib.sha256(document).hexdigest()
     path = evidence_path(release.release_id, gate, digest)
     ports.evidence.put(path, document)
-    at = release.hist[-1].at
+    at, rule = release.hist[-1].at, who_must_approve(release)
+    why = f"evidence {digest}" + (f". {rule}" if rule else "")
     row = Gate(
         release_id=release.release_id,
         gate=gate,
@@ -38,16 +40,17 @@ def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
         expires_at=at + release.policy.gate_limit,
         digest=digest,
         evidence_blob=path,
+        frozen_at=at,
         gen=release.gen,
         # A gate that is asked again shows facts of the try before until its evidence is refreshed.
         refreshed_at=at if release.gen == 1 else LONG_AGO,
-        hist=(HistoryEntry(at=at, source="", target=GateState.OPEN, why=f"evidence {digest}"),),
+        hist=(HistoryEntry(at=at, source="", target=GateState.OPEN, why=why),),
     )
     found = ports.releases.release_and_gate(release.release_id, gate)
     stored = None if found is None else found[1]
     if stored is None:
         return Insert(row=row)
-    again = decide_gate(stored.row, GateOpened(at=at, why=row.hist[0].why))
+    again = decide_gate(stored.row, GateOpened(at=at, why=why))
     earlier = (*stored.row.earlier_digests, stored.row.digest)
     reopened = replace(row, earlier_digests=earlier, decisions=stored.row.decisions, hist=again.hist)
     return Update(row=reopened, etag=stored.etag)

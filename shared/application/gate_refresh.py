@@ -160,6 +160,7 @@ def _with_evidence(gate: Gate, digest: str, path: str, at: datetime) -> Gate:
         gate,
         digest=digest,
         evidence_blob=path,
+        frozen_at=at,
         earlier_digests=(*gate.earlier_digests, gate.digest),
         hist=(*gate.hist, entry),
     )

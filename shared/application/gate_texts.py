@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.model import CircuitRun, GateName, Release
+from shared.domain.requester import approvals_needed, is_requester_known
 
 GATE_TITLES = {GateName.REGISTRY: "Registry-Approval", GateName.PRODUCTION: "Production-Approval"}
 GROUP = "ML-Engineers"
@@ -83,6 +84,21 @@ def on_approve(gate: GateName, runs: Sequence[CircuitRun], estate: Estate) -> li
         "When all of them stand, all are made the default; if one cannot be, those already switched are put back.",
         "The old deployments stay: a rollback makes them the default again.",
     ]
+
+
+def who_must_approve(release: Release) -> str:
+    """How many people, and who not, in a sentence; empty: any one of the approvers."""
+    needed = approvals_needed(release)
+    several = f"{needed} different people must approve" if needed > 1 else ""
+    if release.policy.requester_may_approve:
+        return f"{several}." if several else ""
+    rule = "REQUESTER_MAY_APPROVE is off"
+    if not is_requester_known(release):
+        return f"{several}: it is not known who asked for this release, and they must not decide alone ({rule})."
+    also = f" and {release.requester_claim}" if release.requester_claim else ""
+    checked = "" if release.requester_signed_in else ", as far as the artifact's claim is true"
+    barred = f"{release.requested_by}{also} asked for this release and may not decide{checked} ({rule})."
+    return f"{several}. {barred}" if several else barred
 
 
 def on_reject(gate: GateName) -> list[str]:

@@ -1,7 +1,7 @@
 """Gates: what an approver sees, and what becomes of an answer. Looking changes nothing, ever."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -9,17 +9,27 @@ from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import changes_between
 from shared.application.ports import GateClaim, Ports, Update, Versioned
 from shared.application.settle import settle
+from shared.application.votes import (
+    APPROVE,
+    REJECT,
+    approvers,
+    asked_for_it,
+    has_said,
+    left_out,
+    said_already,
+    vote_of,
+    voted,
+)
 from shared.domain.events import GateApproved, GateExpired, GateRejected
 from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, HistoryEntry, Release
-from shared.domain.naming import timestamp
 from shared.domain.process import GATE_OF, decide_gate, decide_release
+from shared.domain.requester import approvals_needed
 from shared.telemetry import log
 
 MOST_WRONG_CODES = 5
 LONGEST_COMMENT = 300
 """So that it stands whole in the history, beside person, digest and how."""
 LONGEST_REASON = 300
-APPROVE, REJECT = "approve", "reject"
 
 
 class Standing(StrEnum):
@@ -94,6 +104,13 @@ class Gates:
         """What this link shows. No side effect."""
         return self._view(self.ports.releases.release_and_gate(claim.release_id, claim.gate), claim)
 
+    def barred(self, view: GateView, by: str) -> str:
+        """Why this person can't decide here although others can; empty: they can. Said before they fill in a form."""
+        if view.standing is not Standing.OPEN or view.release is None or view.gate is None:
+            return ""
+        mine = vote_of(by, view.gate)
+        return asked_for_it(view.release, by) or (voted(mine) if mine else "")
+
     def _view(self, found: tuple[Versioned[Release], Versioned[Gate] | None] | None, claim: GateClaim) -> GateView:
         if found is None or found[1] is None:
             return GateView(standing=Standing.UNKNOWN)
@@ -157,18 +174,16 @@ class Gates:
             case Standing.LINK_VOID:
                 return Outcome(verdict=Verdict.LINK_VOID, view=view)
             case _:
-                is_repeated = view.standing is Standing.DECIDED and _has_said(gate.decisions, by, answer.decision)
-                message = _said_already(gate)
+                is_repeated = view.standing is Standing.DECIDED and has_said(gate.decisions, by, answer.decision)
+                message = said_already(gate)
                 return Outcome(verdict=Verdict.NOT_OPEN, view=view, message=message, is_repeated=is_repeated)
 
     def _not_you(self, answer: Answer, release: Release, gate: Gate, by: str, view: GateView) -> Outcome | None:
-        if _is_requester(by, release):
-            message = f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
-            return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=message)
-        if mine := next((vote for vote in gate.counting if _same_person(vote.by, by)), None):
-            message = f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
+        if said := asked_for_it(release, by):
+            return Outcome(verdict=Verdict.IS_REQUESTER, view=view, message=said)
+        if mine := vote_of(by, gate):
             is_repeated = answer.decision == mine.decision
-            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message=message, is_repeated=is_repeated)
+            return Outcome(verdict=Verdict.ALREADY_VOTED, view=view, message=voted(mine), is_repeated=is_repeated)
         if answer.mistrust:
             return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
         return None
@@ -200,8 +215,8 @@ class Gates:
         return self._exclusion_problem(answer, release, gate)
 
     def _exclusion_problem(self, answer: Answer, release: Release, gate: Gate) -> str:
-        left_out = {**_left_out(gate), **answer.exclude}
-        if not left_out or answer.decision == REJECT:
+        without = {**left_out(gate), **answer.exclude}
+        if not without or answer.decision == REJECT:
             return ""
         names = {str(run.circuit) for run in self._going(release)}
         if unknown := sorted(set(answer.exclude) - names):
@@ -210,12 +225,11 @@ class Gates:
             return f"{', '.join(missing)}: leaving a circuit out needs a reason."
         if long := sorted(name for name, why in answer.exclude.items() if len(why) > LONGEST_REASON):
             return f"{', '.join(long)}: the reason is longer than {LONGEST_REASON} characters: shorten it."
-        return "This would leave out every circuit: reject the gate instead." if names <= set(left_out) else ""
+        return "This would leave out every circuit: reject the gate instead." if names <= set(without) else ""
 
     def _going(self, release: Release) -> list[CircuitRun]:
-        left_out = set(release.exclusions)
         runs = [stored.row for stored in self.ports.releases.runs(release.release_id)]
-        return [run for run in runs if str(run.circuit) not in left_out]
+        return [run for run in runs if str(run.circuit) not in release.exclusions]
 
     def _changes(self, seen_digest: str, view: GateView) -> tuple[str, ...]:
         assert view.gate is not None
@@ -251,17 +265,17 @@ class Gates:
         why = f"{answer.decision} by {by} ({how}) on evidence {answer.digest}"
         if answer.comment.strip():
             why = f"{why}: {answer.comment.strip()}"
-        votes = sum(1 for v in row.counting if v.decision == APPROVE)
-        if answer.decision == APPROVE and votes < release.row.policy.min_approvers:
+        votes, needed = len(approvers(row)), approvals_needed(release.row)
+        if answer.decision == APPROVE and votes < needed:
             entry = HistoryEntry(at=now, source=row.state, target=row.state, why=why, by=by)
             row = replace(row, hist=(*row.hist, entry))
             self.ports.releases.commit(Update(row=row, etag=gate.etag))
-            message = f"{votes} of {release.row.policy.min_approvers} approvals"
+            message = f"{votes} of {needed} approvals"
             return Outcome(verdict=Verdict.COUNTED, view=replace(view, gate=row), message=message)
         event: GateApproved | GateRejected = GateRejected(at=now, by=by, why=why, gate=row.gate)
         verdict = Verdict.REJECTED
         if answer.decision == APPROVE:
-            event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=_left_out(row))
+            event = GateApproved(at=now, by=by, why=why, gate=row.gate, exclusions=left_out(row))
             verdict = Verdict.APPROVED
         decision, ended = decide_release(release.row, event), decide_gate(row, event)
         Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
@@ -277,29 +291,3 @@ class Gates:
         event = GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate)
         decision, ended = decide_release(release.row, event), decide_gate(gate.row, event)
         Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
-
-
-def _is_requester(by: str, release: Release) -> bool:
-    return not release.policy.requester_may_approve and _same_person(by, release.requested_by)
-
-
-def _same_person(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
-
-
-def _has_said(votes: Sequence[GateDecision], by: str, decision: str) -> bool:
-    return any(_same_person(vote.by, by) and vote.decision == decision for vote in votes)
-
-
-def _said_already(gate: Gate) -> str:
-    """Who has decided and when; empty: nobody has."""
-    if gate.state not in {GateState.APPROVED, GateState.REJECTED} or not gate.decisions:
-        return ""
-    last = gate.decisions[-1]
-    return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
-
-
-def _left_out(gate: Gate) -> Mapping[str, str]:
-    """What the approvals that count leave out, all together."""
-    votes = (vote for vote in gate.counting if vote.decision == APPROVE)
-    return {name: why for vote in votes for name, why in vote.exclude.items()}

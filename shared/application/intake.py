@@ -70,9 +70,9 @@ class Intake:
         content = self.ports.evidence.artifact(path) or b""
         return self.from_artifact(path, content, metadata=self._metadata(path), last_look=True)
 
-    def from_request(self, content: bytes) -> Intaken:
-        """A release started by hand. The caller is told of a refusal, so nothing is recorded."""
-        return self._take(content, "", {})
+    def from_request(self, content: bytes, *, signed_in: str = "") -> Intaken:
+        """A release started by hand, by whom sign-in says. The caller is told of a refusal, so nothing is recorded."""
+        return self._take(content, "", {}, signed_in)
 
     def scan(self, window: timedelta) -> Sequence[Intaken]:
         """R57: start what lies in the container and has no release; what is known changes nothing."""
@@ -109,18 +109,19 @@ class Intake:
             return
         log.warning("interrupted intake completed", action="intake_completed", release_id=release_id)
         known = {"release_id": active.release_id, "build_id": active.build_id}
-        self._start(parse_manifest(content, path=active.artifact_path, metadata=known), content, active.artifact_path)
+        manifest = parse_manifest(content, path=active.artifact_path, metadata=known)
+        self._start(manifest, content, active.artifact_path, active.signed_in)
 
-    def _take(self, content: bytes, path: str, metadata: Mapping[str, str]) -> Intaken:
+    def _take(self, content: bytes, path: str, metadata: Mapping[str, str], signed_in: str = "") -> Intaken:
         try:
             manifest = parse_manifest(content, path=path, metadata=metadata)
-            return self._start(manifest, content, path)
+            return self._start(manifest, content, path, signed_in)
         except InvalidManifest as error:
             log.warning("artifact refused", action="artifact_refused", path=path, error=error)
             return Intaken(arrival=Arrival.INVALID, message=str(error))
 
-    def _start(self, manifest: Manifest, content: bytes, path: str) -> Intaken:
-        release, _ = planned_release(manifest, content, path, self.ports)
+    def _start(self, manifest: Manifest, content: bytes, path: str, signed_in: str) -> Intaken:
+        release, _ = planned_release(manifest, content, path, self.ports, signed_in=signed_in)
         existing = self.ports.releases.release(release.release_id)
         if existing is not None and existing.row.manifest_sha256 == release.manifest_sha256:
             return Intaken(arrival=Arrival.KNOWN, release_id=release.release_id)

@@ -8,8 +8,8 @@ release's row says how far this has come, and the sweeper drives it until it is 
 from dataclasses import dataclass, replace
 
 from shared.application.dispatcher import Dispatcher
-from shared.application.gates import APPROVE
 from shared.application.ports import Ports
+from shared.application.votes import APPROVE
 from shared.domain.commands import NoteLedger
 from shared.domain.errors import IllegalTransition
 from shared.domain.events import LedgerNoted

@@ -36,9 +36,9 @@ def planned_runs(release: Release, ports: Ports) -> tuple[CircuitRun, ...]:
 
 
 def planned_release(
-    manifest: Manifest, content: bytes, path: str, ports: Ports
+    manifest: Manifest, content: bytes, path: str, ports: Ports, *, signed_in: str = ""
 ) -> tuple[Release, tuple[CircuitRun, ...]]:
-    """The rows an artifact asks for."""
+    """The rows an artifact asks for; `signed_in` is who sent it, where sign-in says so."""
     digest = hashlib.sha256(content).hexdigest()
     return plan_release(
         manifest,
@@ -48,6 +48,7 @@ def planned_release(
         manifest_sha256=digest,
         manifest_blob=f"{manifest.release_id}/manifest-{digest}.json",
         artifact_path=path,
+        signed_in=signed_in,
     )
 
 

@@ -77,6 +77,8 @@ class ActiveRelease:
     build_id: str = ""
     gen: int = 1
     listed_at: datetime = LONG_AGO
+    signed_in: str = ""
+    """Who asked for it, where sign-in said so; an interrupted intake is completed in this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

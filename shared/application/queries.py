@@ -93,6 +93,8 @@ class Queries:
             **_head(listed_as(view.release)),
             "warnings": list(view.release.warnings),
             "commit_sha": view.release.commit_sha,
+            "requester_signed_in": view.release.requester_signed_in,
+            "requester_claim": view.release.requester_claim,
             "exclusions": dict(view.release.exclusions),
             "circuits": [_circuit(run) for run in view.runs],
             "gates": [_gate(gate) for gate in view.gates],

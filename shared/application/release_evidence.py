@@ -78,6 +78,8 @@ def _release(row: Release) -> dict[str, object]:
         "build_id": row.build_id,
         "commit_sha": row.commit_sha,
         "requested_by": row.requested_by,
+        "requester_signed_in": row.requester_signed_in,
+        "requester_claim": row.requester_claim,
         "reason_asked": row.reason_asked,
         "artifact_path": row.artifact_path,
         "phase": row.phase,

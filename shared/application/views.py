@@ -42,6 +42,8 @@ class ApprovalView:
     csrf: str = ""
     problem: str = ""
     """Why the last answer was not taken: a sentence."""
+    barred: str = ""
+    """Why this person can't decide, although others can; empty: they can."""
     tries_left: int | None = None
     """After a wrong code."""
     changes: Sequence[str] = ()

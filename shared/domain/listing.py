@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from shared.domain.model import LONG_AGO, ProcessKind, Release, ReleasePhase
+from shared.domain.people import person_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +61,6 @@ class Wanted:
             and self.phase in {None, listed.phase}
             and self.requester in {"", listed.requester}
         )
-
-
-def person_key(name: str) -> str:
-    """Names are compared without regard to case."""
-    return name.strip().casefold()
 
 
 def listed_as(release: Release, *, undelivered: tuple[str, ...] = ()) -> Listed:

@@ -202,6 +202,10 @@ class Release:
     """`PLANT/CIRCUIT` -> why it was left out."""
     commit_sha: str = ""
     requested_by: str = ""
+    """Whoever was signed in when it was asked for; else what the artifact claims, which may be nothing."""
+    requester_signed_in: bool = False
+    requester_claim: str = ""
+    """What the artifact claims where somebody else was signed in."""
     reason_asked: str = ""
     """Why a rollback was asked for."""
     smoke_test: bool = False
@@ -313,6 +317,8 @@ class Gate:
     gen: int = 1
     refreshed_at: datetime = LONG_AGO
     """When the evidence was last looked at again; LONG_AGO: it has to be."""
+    frozen_at: datetime | None = None
+    """When the evidence it shows now was frozen; None, in rows of before: when it opened."""
     reminded: bool = False
     sendings: int = 0
     """How often its mails were sent again in this opening."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import Circuit, CircuitPhase, CircuitRun, HistoryEntry, Release, ReleasePhase
 from shared.domain.naming import deployment_name, endpoint_name, model_name, registry_version, release_seq
+from shared.domain.people import same_person
 from shared.domain.policy import Policy
 
 COLLISIONS_TOLD = 10
@@ -57,8 +58,11 @@ def plan_release(  # noqa: PLR0913  # all by keyword; they are the release's col
     manifest_sha256: str,
     manifest_blob: str,
     artifact_path: str = "",
+    signed_in: str = "",
 ) -> tuple[Release, tuple[CircuitRun, ...]]:
     """The rows a release starts from; an empty artifact has nothing to do and ends at once.
+
+    `signed_in` is who asked for it, where sign-in says so: then the artifact's own word is a claim beside it.
 
     Raises:
         InvalidManifest: circuits would share an endpoint or a model.
@@ -79,13 +83,26 @@ def plan_release(  # noqa: PLR0913  # all by keyword; they are the release's col
         due_at=at + policy.overdue_after if manifest.circuits else None,
         reason=why,
         commit_sha=manifest.commit_sha,
-        requested_by=manifest.requested_by,
+        requested_by=signed_in or manifest.requested_by,
+        requester_signed_in=bool(signed_in),
+        requester_claim=_other_claim(manifest, signed_in),
         artifact_path=artifact_path,
         warnings=manifest.warnings,
         ended_at=None if manifest.circuits else at,
-        hist=(HistoryEntry(at=at, source="", target=phase, why=why, by=manifest.requested_by),),
+        hist=(HistoryEntry(at=at, source="", target=phase, why=why, by=_asked_by(manifest, artifact_path, signed_in)),),
     )
     return release, tuple(_run(manifest.release_id, requested, naming, at) for requested in manifest.circuits)
+
+
+def _other_claim(manifest: Manifest, signed_in: str) -> str:
+    return manifest.requested_by if signed_in and not same_person(manifest.requested_by, signed_in) else ""
+
+
+def _asked_by(manifest: Manifest, artifact_path: str, signed_in: str) -> str:
+    """As the history names whoever asked: a claim is told as one."""
+    claim = _other_claim(manifest, signed_in) if signed_in else manifest.requested_by
+    who = signed_in or ("artifact" if artifact_path else "function key")
+    return f"{who}, claims to be {claim or 'nobody'}" if claim or not signed_in else who
 
 
 def _run(release_id: str, requested: RequestedCircuit, naming: EndpointTemplates, at: datetime) -> CircuitRun:

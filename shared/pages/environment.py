@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
 
-from shared.application.gate_texts import GATE_TITLES
+from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.progress import STAGES, progress
 from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, took_told, words
+from shared.domain.requester import requester_told
 from shared.pages import formats
 
 
@@ -57,5 +58,7 @@ ENVIRONMENT.globals.update(
     next_action=next_action,
     outcome=outcome,
     reason_told=reason_told,
+    requester_told=requester_told,
     took=took_told,
+    who_must_approve=who_must_approve,
 )

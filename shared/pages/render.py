@@ -62,7 +62,8 @@ def render_approval(view: ApprovalView) -> str:
         circuits=going,
         left_out=[entry for entry in entries if entry.left_out],
         problems=sum(1 for entry in going if entry.attention),
-        can_answer=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED},
+        is_open=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED},
+        can_answer=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED} and not view.barred,
         most_commands=MOST_COMMANDS,
     )
 

@@ -17,7 +17,7 @@ from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit, GateName
 from shared.domain.naming import timestamp
 from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, release_query, replies
-from shared.triggers.identity import OPERATOR, READER, actor
+from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
 
 blueprint = func.Blueprint()
 
@@ -43,11 +43,11 @@ class RetryBody(CancelBody):
 @replies()
 def start_release(req: func.HttpRequest) -> func.HttpResponse:
     """Start a release by hand; the body is the artifact."""
-    _actor(req, OPERATOR)
+    signed_in = _caller(req, OPERATOR)
     body = req.get_body()
     if len(body) > LONGEST_BODY * 10:
         raise RequestRefused(413, "Too large", "The artifact is larger than 10 MB; upload it as a blob.")
-    taken = Intake(ports()).from_request(body)
+    taken = Intake(ports()).from_request(body, signed_in=signed_in)
     reply = {"release_id": taken.release_id, "status_url": f"{settings().public_url}/api/releases/{taken.release_id}"}
     match taken.arrival:
         case Arrival.STARTED:
@@ -64,7 +64,7 @@ def start_release(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def list_releases(req: func.HttpRequest) -> func.HttpResponse:
     """Releases, newest first."""
-    _actor(req, READER)
+    _caller(req, READER)
     found = Queries(ports()).releases(
         release_query(req), limit=_limit(req.params.get("limit", "50")), cursor=req.params.get("cursor", "")
     )
@@ -75,7 +75,7 @@ def list_releases(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def get_release(req: func.HttpRequest) -> func.HttpResponse:
     """One release with circuits, gates, history and summary."""
-    _actor(req, READER)
+    _caller(req, READER)
     return json_reply(Queries(ports()).release(req.route_params["id"]))
 
 
@@ -83,7 +83,7 @@ def get_release(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def get_evidence(req: func.HttpRequest) -> func.HttpResponse:
     """The auditor's bundle of a release that has ended, byte for byte as it was written."""
-    _actor(req, READER)
+    _caller(req, READER)
     content, digest = read_bundle(req.route_params["id"], req.params.get("part", ""), ports())
     headers = {**API_HEADERS, "ETag": f'"{digest}"', "X-Evidence-SHA256": digest}
     return func.HttpResponse(content, mimetype="application/json", headers=headers)
@@ -94,8 +94,8 @@ def get_evidence(req: func.HttpRequest) -> func.HttpResponse:
 def retry_release(req: func.HttpRequest) -> func.HttpResponse:
     """Resume a failed release, or re-open an expired gate."""
     body = read_json(req, RetryBody)
-    by = _actor(req, OPERATOR, body.requested_by)
-    release = Operations(ports()).retry(req.route_params["id"], by=by, reason=body.reason, exclude=body.exclude)
+    told = _asked(req, body)
+    release = Operations(ports()).retry(req.route_params["id"], by=told.by, reason=told.reason, exclude=body.exclude)
     return json_reply({"release_id": release.release_id, "phase": release.phase, "gen": release.gen}, 202)
 
 
@@ -104,8 +104,8 @@ def retry_release(req: func.HttpRequest) -> func.HttpResponse:
 def cancel_release(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a release before it activates anything."""
     body = read_json(req, CancelBody)
-    by = _actor(req, OPERATOR, body.requested_by)
-    release = Operations(ports()).cancel(req.route_params["id"], by=by, reason=body.reason)
+    told = _asked(req, body)
+    release = Operations(ports()).cancel(req.route_params["id"], by=told.by, reason=told.reason)
     return json_reply({"release_id": release.release_id, "phase": release.phase}, 202)
 
 
@@ -114,11 +114,11 @@ def cancel_release(req: func.HttpRequest) -> func.HttpResponse:
 def send_gate_mails(req: func.HttpRequest) -> func.HttpResponse:
     """Send the mails of an open gate again, with fresh personal links."""
     body = read_json(req, CancelBody)
-    by = _actor(req, OPERATOR, body.requested_by)
+    told = _asked(req, body)
     release_id, gate = req.route_params["id"], req.route_params["gate"]
     if gate not in GateName:
         raise RequestRefused(404, "No such gate", f"{gate[:50]!r} is none of {', '.join(GateName)}.")
-    sent = GateMails(ports()).send_again(release_id, GateName(gate), by=by, reason=body.reason)
+    sent = GateMails(ports()).send_again(release_id, GateName(gate), by=told.by, reason=told.reason)
     reply = {"release_id": release_id, "gate": gate, "recipients": list(sent.recipients)}
     return json_reply({**reply, "expires_at": timestamp(sent.expires_at)}, 202)
 
@@ -127,13 +127,17 @@ def send_gate_mails(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def get_circuit(req: func.HttpRequest) -> func.HttpResponse:
     """What has been live since when, in Test and Production; with `at` also what scored it at a moment."""
-    _actor(req, READER)
+    _caller(req, READER)
     circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
     return json_reply(circuit_json(circuit, moment_asked(req.params.get("at", "")), ports()))
 
 
-def _actor(req: func.HttpRequest, role: str, claimed: str = "") -> str:
-    return actor(req, auth_enabled=settings().website_auth_enabled, role=role, claimed=claimed)
+def _caller(req: func.HttpRequest, role: str) -> str:
+    return caller(req, auth_enabled=settings().website_auth_enabled, role=role)
+
+
+def _asked(req: func.HttpRequest, body: CancelBody) -> Asked:
+    return asked(_caller(req, OPERATOR), claimed=body.requested_by, reason=body.reason)
 
 
 def _limit(text: str) -> int:

@@ -10,7 +10,7 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import PipelineError
 from shared.telemetry import log
 from shared.triggers.http import API_HEADERS, json_reply, replies
-from shared.triggers.identity import READER, actor
+from shared.triggers.identity import READER, caller
 
 blueprint = func.Blueprint()
 
@@ -37,7 +37,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def health_details(req: func.HttpRequest) -> func.HttpResponse:
     """The same with what is wrong. A function without a key can't tell who has one, so this is one of its own."""
-    actor(req, auth_enabled=settings().website_auth_enabled, role=READER, claimed="")
+    caller(req, auth_enabled=settings().website_auth_enabled, role=READER)
     status, trouble, code = _health()
     return json_reply({"status": status, "details": trouble}, code)
 

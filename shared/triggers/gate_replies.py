@@ -6,7 +6,7 @@ from dataclasses import replace
 import azure.functions as func
 from werkzeug.http import dump_cookie
 
-from shared.application.gates import MOST_WRONG_CODES, GateView, Outcome, Standing, Verdict
+from shared.application.gates import MOST_WRONG_CODES, Gates, GateView, Outcome, Standing, Verdict
 from shared.application.views import ApprovalState, ApprovalView
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
@@ -68,6 +68,7 @@ def _shown(visitor: Visitor, view: GateView, cookie: str) -> ApprovalView:
         now=ports().clock.now(),
         recipient=visitor.by,
         code_needed=visitor.needs_code,
+        barred=Gates(ports()).barred(view, visitor.by),
         csrf=ports().tokens.csrf(visitor.claim, cookie),
         view_url=release_page,
         artifact_url=release_page.replace("?", "/artifact?", 1),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import azure.functions as func
 
 from shared.domain.errors import RequestRefused
+from shared.domain.people import same_person
 
 APPROVER, OPERATOR, READER = "ReleaseApprover", "ReleaseOperator", "ReleaseReader"
 PRINCIPAL_HEADER = "x-ms-client-principal"
@@ -38,15 +39,32 @@ def principal(request: func.HttpRequest, *, auth_enabled: bool) -> Principal | N
     return Principal(name=name, roles=frozenset(value for kind, value in claims if kind in kinds)) if name else None
 
 
-def actor(request: func.HttpRequest, *, auth_enabled: bool, role: str, claimed: str) -> str:
-    """Whom the history names for a call with the Functions key.
+def caller(request: func.HttpRequest, *, auth_enabled: bool, role: str) -> str:
+    """Who calls with the Functions key, by sign-in; empty: Easy Auth is off, so nobody can be known.
 
     Raises:
         RequestRefused: 403, Easy Auth is on and the caller lacks the role.
     """
     if not auth_enabled:
-        return f"function key, claims to be {claimed or 'nobody'}"
+        return ""
     who = principal(request, auth_enabled=True)
     if who is None or role not in who.roles:
         raise RequestRefused(403, "Role missing", f"This needs a signed-in caller with the role {role}.")
     return who.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the history says of a call: by whom, and why."""
+
+    by: str
+    reason: str
+
+
+def asked(signed_in: str, *, claimed: str, reason: str) -> Asked:
+    """A key identifies nobody, so a name with it is a claim; beside somebody signed in it stands with the reason."""
+    if not signed_in:
+        return Asked(by=f"function key, claims to be {claimed or 'nobody'}", reason=reason)
+    if not claimed or same_person(signed_in, claimed):
+        return Asked(by=signed_in, reason=reason)
+    return Asked(by=signed_in, reason=f"(claims to be {claimed}) {reason}")

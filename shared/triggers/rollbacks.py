@@ -14,7 +14,7 @@ from shared.bootstrap import ports, settings
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import timestamp
 from shared.triggers.http import json_reply, read_json, replies
-from shared.triggers.identity import OPERATOR, READER, actor
+from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
 
 blueprint = func.Blueprint()
 
@@ -55,11 +55,11 @@ class RollbackBody(BaseModel):
             raise ValueError("`from` says what is live on one circuit: give exactly one in circuits")
         return self
 
-    def request(self, by: str) -> RollbackRequest:
+    def request(self, told: Asked) -> RollbackRequest:
         circuits = tuple(Circuit(plant_id=c.plant_id, circuit_id=c.circuit_id) for c in self.circuits)
         return RollbackRequest(
-            requested_by=by,
-            reason=self.reason,
+            requested_by=told.by,
+            reason=told.reason,
             release_id=self.release_id,
             plant_id=self.plant_id,
             circuits=circuits,
@@ -85,8 +85,7 @@ class HoldBody(BaseModel):
 def start_rollback(req: func.HttpRequest) -> func.HttpResponse:
     """Put circuits back to their previous deployment, or to a named one."""
     body = read_json(req, RollbackBody)
-    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
-    started = Rollbacks(ports()).request(body.request(by))
+    started = Rollbacks(ports()).request(body.request(_asked(req, body)))
     url = f"{settings().public_url}/api/rollbacks/{started.rollback_id}"
     reply = {"rollback_id": started.rollback_id, "status_url": url, "notes": list(started.notes)}
     return json_reply(reply, 202 if started.is_new else 200, {"Location": url})
@@ -96,7 +95,7 @@ def start_rollback(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def get_rollback(req: func.HttpRequest) -> func.HttpResponse:
     """One rollback: per circuit from, to, result and seconds."""
-    actor(req, auth_enabled=settings().website_auth_enabled, role=READER, claimed="")
+    caller(req, auth_enabled=settings().website_auth_enabled, role=READER)
     return json_reply(Queries(ports()).rollback(req.route_params["id"]))
 
 
@@ -105,14 +104,13 @@ def get_rollback(req: func.HttpRequest) -> func.HttpResponse:
 def hold_circuit(req: func.HttpRequest) -> func.HttpResponse:
     """Set or lift a circuit's hold."""
     body = read_json(req, HoldBody)
-    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
-    circuit = _circuit(req)
-    holds = Holds(ports())
+    told, circuit, holds = _asked(req, body), _circuit(req), Holds(ports())
     if body.action == "lift":
-        lock = holds.lift(circuit, by=by, why=body.reason)
+        lock = holds.lift(circuit, by=told.by, why=told.reason)
     else:
-        lock = holds.hold(circuit, until=body.until, by=by, why=body.reason)
-    return json_reply({"circuit": str(circuit), "held_until": _told(lock.hold_until), "by": by, "reason": body.reason})
+        lock = holds.hold(circuit, until=body.until, by=told.by, why=told.reason)
+    reply = {"circuit": str(circuit), "held_until": _told(lock.hold_until)}
+    return json_reply({**reply, "by": told.by, "reason": told.reason})
 
 
 class DriftBody(BaseModel):
@@ -129,9 +127,9 @@ class DriftBody(BaseModel):
 @replies()
 def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
     """Keep a default that was changed outside this app."""
-    by, body = _decision(req)
-    lock = Drift(ports()).accept(_circuit(req), by=by, why=body.reason)
-    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": by, "reason": body.reason})
+    told = _asked(req, read_json(req, DriftBody))
+    lock = Drift(ports()).accept(_circuit(req), by=told.by, why=told.reason)
+    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": told.by, "reason": told.reason})
 
 
 @blueprint.route(
@@ -140,15 +138,14 @@ def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
 @replies()
 def repair_drift(req: func.HttpRequest) -> func.HttpResponse:
     """Put a default that was changed outside this app right."""
-    by, body = _decision(req)
-    lock = Drift(ports()).repair(_circuit(req), by=by, why=body.reason)
-    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": by, "reason": body.reason}, 202)
+    told = _asked(req, read_json(req, DriftBody))
+    lock = Drift(ports()).repair(_circuit(req), by=told.by, why=told.reason)
+    return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": told.by, "reason": told.reason}, 202)
 
 
-def _decision(req: func.HttpRequest) -> tuple[str, DriftBody]:
-    body = read_json(req, DriftBody)
-    by = actor(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR, claimed=body.requested_by)
-    return by, body
+def _asked(req: func.HttpRequest, body: RollbackBody | HoldBody | DriftBody) -> Asked:
+    signed_in = caller(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR)
+    return asked(signed_in, claimed=body.requested_by, reason=body.reason)
 
 
 def _circuit(req: func.HttpRequest) -> Circuit:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from shared.application.gates import APPROVE, REJECT, Standing
+from shared.application.gates import Standing
+from shared.application.votes import APPROVE, REJECT
 from shared.domain.model import CircuitPhase, GateName, GateState, ReleasePhase
 from tests.support.function_list import listing, routes
 

@@ -365,6 +365,7 @@ def _listed(release: Release) -> ActiveRelease:
         build_id=release.build_id,
         gen=release.gen,
         listed_at=release.created_at,
+        signed_in=release.requested_by if release.requester_signed_in else "",
     )
 
 

@@ -224,5 +224,6 @@ def _active_entity(release: Release, at: datetime) -> dict[str, object]:
         manifest_blob=release.manifest_blob,
         manifest_sha256=release.manifest_sha256,
         listed_at=at,
+        signed_in=release.requested_by if release.requester_signed_in else "",
     )
     return {"PartitionKey": ACTIVE, "RowKey": key(release.release_id), **encode(row)}

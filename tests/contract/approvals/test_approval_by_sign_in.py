@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from local.demo.approver import decide
 from local.demo.forms import post_forms
 from local.demo.mailbox import Invitation, Mail
-from shared.domain.model import GateName, GateState
+from shared.domain.model import Circuit, GateName, GateState
+from shared.domain.policy import Policy
 from tests.support.app_host import ADA, BOB, GRACE, AppHost
+from tests.support.builders import a_lock
 from tests.support.person import Person
 
 FORGED = base64.b64encode(
@@ -18,6 +21,7 @@ FORGED = base64.b64encode(
         {"claims": [{"typ": "preferred_username", "val": ADA}, {"typ": "roles", "val": "ReleaseApprover"}]}
     ).encode()
 ).decode()
+SWAPPED = Circuit(plant_id="PLANT077", circuit_id="CIRCUIT01")
 FORGED_HEADER = {"X-MS-CLIENT-PRINCIPAL": FORGED, "X-MS-CLIENT-PRINCIPAL-NAME": ADA}
 
 
@@ -151,6 +155,59 @@ def test_the_functions_key_alone_is_not_enough_behind_easy_auth(by_sign_in: AppH
     stored = by_sign_in.ports.releases.release(release_id)
     assert stored is not None
     assert stored.row.hist[-1].by == GRACE
+
+
+def keyed(site: AppHost, name: str) -> Person:
+    """Signed in, and with the Functions key."""
+    person = signed_in(site, name)
+    person.headers = {"x-functions-key": site.function_key}
+    return person
+
+
+def test_who_is_signed_in_is_the_requester_of_a_release_and_the_bodys_word_is_a_claim(by_sign_in: AppHost) -> None:
+    """Issue 6, point 2: REQUESTER_MAY_APPROVE=false can't be passed by with another name in the body."""
+    release_id = "20260106.1"
+    artifact = {"release_id": release_id, "build_id": "1", "requested_by": ADA, "circuits": []}
+    assert keyed(by_sign_in, BOB).post_json("/api/releases", artifact).status == 403
+    assert keyed(by_sign_in, GRACE).post_json("/api/releases", artifact).status == 202
+    assert keyed(by_sign_in, GRACE).post_json("/api/releases", {**artifact, "requested_by": BOB}).status == 409
+    stored = by_sign_in.ports.releases.release(release_id)
+    assert stored is not None
+    row = stored.row
+    assert (row.requested_by, row.requester_signed_in, row.requester_claim) == (GRACE, True, ADA)
+    assert row.hist[0].by == f"{GRACE}, claims to be {ADA}"
+    told = keyed(by_sign_in, BOB).get(f"/api/releases/{release_id}").json()
+    assert (told["requested_by"], told["requester_signed_in"], told["requester_claim"]) == (GRACE, True, ADA)
+
+
+def test_every_call_that_takes_requested_by_records_who_is_signed_in(by_sign_in: AppHost) -> None:
+    """Retry, hold: the person by name; what the body says of somebody else stands with the reason, as a claim."""
+    gate, grace = by_sign_in.at_gate(policy=Policy(gate_limit=timedelta())), keyed(by_sign_in, GRACE)
+    assert signed_in(by_sign_in, ADA).post_json(gate.link().url, {"decision": "approve"}).status == 410
+    said = {"reason": "back from leave", "requested_by": ADA}
+    assert grace.post_json(f"/api/releases/{gate.release.release_id}/retry", said).status == 202
+    stored = by_sign_in.ports.releases.release(gate.release.release_id)
+    assert stored is not None
+    assert (stored.row.hist[-1].by, stored.row.hist[-1].why) == (GRACE, f"(claims to be {ADA}) back from leave")
+    by_sign_in.ports.endpoints.write_lock(a_lock(SWAPPED), etag=None)
+    held = grace.post_json("/api/circuits/PLANT077/CIRCUIT01/hold", {"action": "hold", **said})
+    assert (held.json()["by"], held.json()["reason"]) == (GRACE, f"(claims to be {ADA}) back from leave")
+    lifted = grace.post_json("/api/circuits/PLANT077/CIRCUIT01/hold", {"action": "lift", **said, "requested_by": GRACE})
+    assert (lifted.json()["by"], lifted.json()["reason"]) == (GRACE, "back from leave")
+
+
+def test_a_requester_by_sign_in_is_shown_the_evidence_and_no_form(by_sign_in: AppHost) -> None:
+    """And an answer sent all the same is refused."""
+    alone = Policy(requester_may_approve=False)
+    gate = by_sign_in.at_gate(policy=alone, requested_by=ADA.upper(), requester_signed_in=True)
+    ada = signed_in(by_sign_in, ADA)
+    page = ada.get(gate.link().url)
+    assert (page.status, post_forms(page.text)) == (200, [])
+    assert f"{ADA} asked for this release" in page.text
+    data = ada.get(gate.link().url, accept="application/json").json()
+    answer = {"decision": "approve", "digest": data["digest"], "csrf": data["csrf"]}
+    assert ada.post_json(gate.link().url, answer).status == 403
+    assert gate.now() == gate.gate
 
 
 def test_a_cross_site_form_decides_nothing_for_somebody_signed_in(by_sign_in: AppHost) -> None:

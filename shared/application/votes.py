@@ -1,0 +1,48 @@
+"""Use cases: what the votes at a gate say, and whose they may be. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.domain.model import Gate, GateDecision, GateState, Release
+from shared.domain.naming import timestamp
+from shared.domain.people import person_key, same_person
+from shared.domain.requester import is_requester
+
+APPROVE, REJECT = "approve", "reject"
+
+
+def asked_for_it(release: Release, by: str) -> str:
+    """Why the requester may not decide; empty: it is somebody else, or they may."""
+    if release.policy.requester_may_approve or not is_requester(by, release):
+        return ""
+    return f"{by} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
+
+
+def vote_of(by: str, gate: Gate) -> GateDecision | None:
+    return next((vote for vote in gate.counting if same_person(vote.by, by)), None)
+
+
+def voted(mine: GateDecision) -> str:
+    return f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
+
+
+def approvers(gate: Gate) -> frozenset[str]:
+    """Different people whose approvals count."""
+    return frozenset(person_key(vote.by) for vote in gate.counting if vote.decision == APPROVE)
+
+
+def has_said(votes: Sequence[GateDecision], by: str, decision: str) -> bool:
+    return any(same_person(vote.by, by) and vote.decision == decision for vote in votes)
+
+
+def said_already(gate: Gate) -> str:
+    """Who has decided and when; empty: nobody has."""
+    if gate.state not in {GateState.APPROVED, GateState.REJECTED} or not gate.decisions:
+        return ""
+    last = gate.decisions[-1]
+    return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
+
+
+def left_out(gate: Gate) -> Mapping[str, str]:
+    """What the approvals that count leave out, all together."""
+    votes = (vote for vote in gate.counting if vote.decision == APPROVE)
+    return {name: why for vote in votes for name, why in vote.exclude.items()}
