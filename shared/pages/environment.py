@@ -1,7 +1,5 @@
 """Pages: the jinja2 environment of all templates; everything is escaped unless it is plain text."""
 
-from collections.abc import Mapping
-
 from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
 
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
@@ -9,17 +7,7 @@ from shared.application.progress import STAGES, progress
 from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, took_told, words
 from shared.domain.requester import requester_told
 from shared.pages import formats
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    """Evidence is JSON from elsewhere: where a table is expected, something else reads as an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def _web_address(value: object) -> str:
-    """Links lead to https only: an address from a file may say `javascript:`."""
-    return value if isinstance(value, str) and value.startswith("https://") else ""
-
+from shared.pages.circuit_facts import table
 
 # ChainableUndefined: evidence of older or broken releases lacks keys, and the page must still open.
 ENVIRONMENT = Environment(
@@ -35,7 +23,7 @@ ENVIRONMENT.filters.update(
     diagnosis=diagnosis,
     duration=formats.duration,
     iso=formats.iso,
-    mapping=_mapping,
+    mapping=table,
     mark=formats.mark,
     moment=formats.moment,
     number=formats.number,
@@ -44,7 +32,7 @@ ENVIRONMENT.filters.update(
     short=formats.short,
     since=formats.since,
     time_left=formats.time_left,
-    web_address=_web_address,
+    web_address=formats.web_address,
     words=words,
 )
 ARTIFACT_FORM = """releases/{release_id}/{build_id}/changed_circuits.json

@@ -95,6 +95,11 @@ def number(value: object) -> str:
     return f"{value:.6g}"
 
 
+def web_address(value: object) -> str:
+    """Links lead to https only: an address from a file may say `javascript:`."""
+    return value if isinstance(value, str) and value.startswith("https://") else ""
+
+
 def short(text: object, limit: int = 12) -> str:
     """The beginning of a hash."""
     return str(text)[:limit]

@@ -1,15 +1,19 @@
 """Pages: one function per page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 
 from shared.application.activation_report import activation_rows
 from shared.application.circuit_history import CircuitView
-from shared.application.metrics import MetricChange, compare_metrics
 from shared.application.summary import merge_history
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
+from shared.application.votes import approvers
 from shared.domain.model import UNSUCCESSFUL, Channel, Notice, NoticeState, ReleasePhase
+from shared.domain.requester import approvals_needed
+from shared.pages.circuit_facts import CircuitEntry, circuit_entries
+from shared.pages.circuit_lines import CircuitLine, circuit_lines, weight
 from shared.pages.environment import ENVIRONMENT
 
 STYLESHEET = (Path(__file__).parent / "pages.css").read_bytes()
@@ -25,67 +29,69 @@ APPROVAL_STATUS: Mapping[ApprovalState, int] = {
 }
 """The HTTP status an approval page goes out with."""
 
+OPEN = frozenset({ApprovalState.OPEN, ApprovalState.CHANGED})
+MOST_BYTES = 149_000
+"""Of an approver's page: 200 circuits stay a page for a phone."""
 MOST_CARDS = 12
-"""Circuits shown in full; the rest is one line each, so that 200 of them stay a page for a phone."""
+"""Circuits shown in full; the rest is one line each."""
+MOST_IN_CARDS = 40_000
+"""Bytes of what is said in full; circuits about which there is more are lines as well."""
 MOST_COMMANDS = 4
 CHANNELS: Mapping[Channel, str] = {Channel.EMAIL: "mail", Channel.TEAMS: "Teams"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitEntry:
-    """One circuit of a gate's evidence, ready for the page."""
-
-    name: str
-    facts: Mapping[str, object]
-    attention: Sequence[str]
-    metrics: Sequence[MetricChange]
-    left_out: str
-
-
 def render_approval(view: ApprovalView) -> str:
-    """The approver's page; its HTTP status is `APPROVAL_STATUS[view.state]`."""
-    entries = [_entry(circuit) for circuit in _circuits(view.evidence)]
+    """The approver's page, below `MOST_BYTES` as long as that can be; its HTTP status is `APPROVAL_STATUS[view.state]`.
+
+    What does not fit is counted in its circuit's line, which leads to the circuit's own page.
+    """
+    entries = circuit_entries(view.evidence)
     going = [entry for entry in entries if not entry.left_out]
     # Problems first, in the order of their names.
     going.sort(key=lambda entry: not entry.attention)
-    # In a large release only what has something to look at is shown in full.
-    full = going if len(going) <= MOST_CARDS else [entry for entry in going if entry.attention][:MOST_CARDS]
+    full = _in_full(going)
     brief = going[len(full) :]
-    return ENVIRONMENT.get_template("templates/approval.html").render(
-        view=view,
-        evidence=view.evidence,
-        gate=view.gate,
-        release=view.release,
-        cards=full,
-        troubled=[entry for entry in brief if entry.attention],
-        lines=[entry for entry in brief if not entry.attention],
-        circuits=going,
-        left_out=[entry for entry in entries if entry.left_out],
-        problems=sum(1 for entry in going if entry.attention),
-        is_open=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED},
-        can_answer=view.state in {ApprovalState.OPEN, ApprovalState.CHANGED} and not view.barred,
-        most_commands=MOST_COMMANDS,
+    known = {
+        "view": view,
+        "evidence": view.evidence,
+        "gate": view.gate,
+        "release": view.release,
+        "cards": full,
+        "circuits": going,
+        "left_out": [entry for entry in entries if entry.left_out],
+        "problems": sum(1 for entry in going if entry.attention),
+        "is_open": view.state in OPEN,
+        "can_answer": view.state in OPEN and not view.barred,
+        "needed": approvals_needed(view.release),
+        "given": len(approvers(view.gate)),
+        "most_commands": MOST_COMMANDS,
+    }
+    least = _approval(known, circuit_lines(brief, 0))
+    room = MOST_BYTES - len(least.encode())
+    return _approval(known, circuit_lines(brief, room)) if brief and room > 0 else least
+
+
+def _approval(known: Mapping[str, object], lines: Sequence[CircuitLine]) -> str:
+    troubled = [line for line in lines if line.entry.attention]
+    others = [line for line in lines if not line.entry.attention]
+    return ENVIRONMENT.get_template("templates/approval.html").render(known, troubled=troubled, others=others)
+
+
+def _in_full(going: Sequence[CircuitEntry]) -> Sequence[CircuitEntry]:
+    """Those shown as cards: all of a small release, else the first that have something to look at."""
+    wanted = going if len(going) <= MOST_CARDS else [entry for entry in going if entry.attention][:MOST_CARDS]
+    sums = accumulate(weight(entry) for entry in wanted)
+    return [entry for entry, used in zip(wanted, sums, strict=True) if used <= MOST_IN_CARDS]
+
+
+def render_approval_circuit(view: ApprovalView, name: str) -> str | None:
+    """Everything that a gate's evidence says about one circuit; None: it says nothing about it."""
+    entry = next((entry for entry in circuit_entries(view.evidence) if entry.name == name), None)
+    if entry is None:
+        return None
+    return ENVIRONMENT.get_template("templates/approval_circuit.html").render(
+        view=view, evidence=view.evidence, gate=view.gate, release=view.release, entry=entry
     )
-
-
-def _circuits(evidence: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
-    circuits = evidence.get("circuits")
-    return [circuit for circuit in circuits if isinstance(circuit, Mapping)] if isinstance(circuits, list) else []
-
-
-def _entry(circuit: Mapping[str, object]) -> CircuitEntry:
-    attention = circuit.get("attention")
-    return CircuitEntry(
-        name=f"{circuit.get('plant_id', '?')}/{circuit.get('circuit_id', '?')}",
-        facts=circuit,
-        attention=[str(line) for line in attention] if isinstance(attention, list) else [],
-        metrics=compare_metrics(_metrics(circuit.get("model")), _metrics(circuit.get("live"))),
-        left_out=str(circuit.get("left_out") or ""),
-    )
-
-
-def _metrics(model: object) -> object:
-    return model.get("metrics") if isinstance(model, Mapping) else None
 
 
 def render_rollback_form(view: RollbackFormView) -> str:

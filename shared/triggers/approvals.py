@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.application.gates import Answer, Gates
 from shared.bootstrap import ports, settings
-from shared.triggers.gate_replies import gate_as_json, gate_page, outcome_json, outcome_page
+from shared.triggers.gate_replies import gate_as_json, gate_circuit_page, gate_page, outcome_json, outcome_page
 from shared.triggers.gate_visitor import (
     AnswerBody,
     Visitor,
@@ -33,7 +33,10 @@ def show_gate(req: func.HttpRequest) -> func.HttpResponse:
     view = Gates(ports()).view(visitor.claim)
     if wants_json(req):
         return gate_as_json(visitor, view)
-    return gate_page(visitor, view, cookie_of(req) or secrets.token_urlsafe(16))
+    cookie = cookie_of(req) or secrets.token_urlsafe(16)
+    if circuit := req.params.get("circuit"):
+        return gate_circuit_page(visitor, view, cookie, circuit)
+    return gate_page(visitor, view, cookie)
 
 
 @blueprint.route(route="approvals/{token}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -11,7 +11,7 @@ from shared.application.views import ApprovalState, ApprovalView
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.naming import timestamp
-from shared.pages import APPROVAL_STATUS, render_approval
+from shared.pages import APPROVAL_STATUS, render_approval, render_approval_circuit
 from shared.triggers.gate_visitor import COOKIE, AnswerBody, Visitor, gate_address
 from shared.triggers.http import json_reply, page, problem
 
@@ -28,6 +28,15 @@ def gate_page(visitor: Visitor, view: GateView, cookie: str) -> func.HttpRespons
     """The evidence page as it stands."""
     shown = _shown(visitor, view, cookie)
     return _page(shown, cookie, APPROVAL_STATUS[shown.state])
+
+
+def gate_circuit_page(visitor: Visitor, view: GateView, cookie: str, name: str) -> func.HttpResponse:
+    """Everything the evidence says about one circuit; for a large release, whose page has room for a line of it."""
+    shown = _shown(visitor, view, cookie)
+    html = render_approval_circuit(shown, name)
+    if html is None:
+        raise RequestRefused(404, "No such circuit", "The evidence of this gate has no such circuit.")
+    return page(html, APPROVAL_STATUS[shown.state])
 
 
 def outcome_page(

@@ -40,6 +40,7 @@ from shared.pages import (
     STYLESHEET,
     STYLESHEET_HEADERS,
     render_approval,
+    render_approval_circuit,
     render_circuit,
     render_drift,
     render_error,
@@ -76,8 +77,10 @@ DECISION = GateDecision(
     by="mona@example.com",
     how="by the link sent to mona@example.com",
     comment="Metrics fine",
-    digest="9b1c",
+    digest="9b1c" * 16,
 )
+
+BARRED = f"{APPROVER} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
 
 
 def an_approval(
@@ -135,6 +138,8 @@ def sample_pages() -> Mapping[str, str]:
         "approval-signed-in": render_approval(an_approval(code_needed=False)),
         "approval-production": render_approval(an_approval(GateName.PRODUCTION)),
         "approval-many": render_approval(an_approval(runs=many_runs(200))),
+        "approval-circuit": _approval_circuit(),
+        "approval-barred": render_approval(an_approval(barred=BARRED)),
         "approval-wrong-code": render_approval(
             an_approval(
                 problem="That was not the code from your mail.", tries_left=4, decision="approve", comment="Fine"
@@ -205,6 +210,13 @@ def sample_pages() -> Mapping[str, str]:
         "releases": render_releases(ReleasesView(releases=_list(), now=NOW, next_cursor="next")),
         "error": render_error(404, "Not found", "There is no such page, or the link is not complete."),
     }
+
+
+def _approval_circuit() -> str:
+    """What "more" in a line of a large release leads to."""
+    page = render_approval_circuit(an_approval(GateName.PRODUCTION), "PLANT001/CIRCUIT02")
+    assert page is not None
+    return page
 
 
 def a_rollback_form(**changes: object) -> RollbackFormView:

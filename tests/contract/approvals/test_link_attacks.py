@@ -182,6 +182,22 @@ def test_a_link_to_read_opens_its_own_release_and_nothing_else(by_link: AppHost)
     assert reader.get(f"/releases/{mine.release.release_id}?view={approval}").status == 403
 
 
+def test_one_circuits_page_at_a_gate_changes_nothing_and_knows_no_other_circuit(by_link: AppHost) -> None:
+    """`?circuit=`: for large releases; looked at by link, with HEAD, with names that are none."""
+    gate = by_link.at_gate()
+    ada, link = browser(gate), gate.link()
+    page = ada.get(f"{link.url}?circuit=PLANT001%2FCIRCUIT01")
+    assert (page.status, post_forms(page.text)) == (200, [])
+    assert "PLANT001/CIRCUIT01" in page.text
+    assert exchange("HEAD", f"{link.url}?circuit=PLANT001%2FCIRCUIT01", None, {}).status == 200
+    for name in ("PLANT009%2FCIRCUIT01", quote(MARKUP, safe=""), "x" * 6_000):
+        reply = ada.get(f"{link.url}?circuit={name}")
+        assert reply.status in {404, 414}, reply.text[:200]
+        assert MARKUP not in reply.text
+    assert browser(gate).get(f"{gate.host.url}/approvals/forged?circuit=PLANT001%2FCIRCUIT01").status == 404
+    assert gate.now() == gate.gate
+
+
 @pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "X-Original-URL", "Forwarded"])
 def test_no_header_of_a_request_leads_people_elsewhere(gate: GateAt, header: str) -> None:
     """Addresses come from PUBLIC_URL, never from what a client says about itself."""

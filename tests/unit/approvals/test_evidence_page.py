@@ -12,6 +12,7 @@ from shared.application.views import ApprovalState, ApprovalView
 from shared.domain.model import Circuit, CircuitPhase, GateName, ReleasePhase
 from shared.domain.naming import model_name
 from shared.pages import render_approval
+from shared.pages.formats import moment
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
 from tests.support.outline import Outline, text_of
 from tests.support.pipeline_world import APPROVERS, CUTOFF, PipelineWorld, artifact, artifact_path, dev_tags
@@ -154,3 +155,25 @@ def test_those_who_have_decided_are_on_the_page() -> None:
     assert f"{APPROVERS[0]} approved," in text
     assert f"(by the link sent to {APPROVERS[0]}): “Looked at.”" in text
     assert "2 different people must approve." in text
+
+
+def test_the_page_tells_when_the_evidence_it_shows_was_frozen_not_when_the_gate_opened() -> None:
+    """Issue 6, point 1: what the timer replaced at 09:15 was not known at 09:00."""
+    world = at_gate(REGISTRY)
+    opened = world.clock.now()
+    assert f"frozen {moment(opened)} ." in text_of(page(world, REGISTRY))
+    world.holds().hold(CIRCUIT, until=None, by="ops", why="sensor swap")
+    world.sweep_for(timedelta(minutes=15))
+    gate = world.gate(REGISTRY, SECOND)
+    assert gate.frozen_at == gate.hist[-1].at > opened
+    text = text_of(page(world, REGISTRY))
+    assert f"frozen {moment(gate.frozen_at)} . It has replaced what the gate showed before" in text
+    assert f"the gate has been open since {moment(opened)}" in text
+
+
+def test_evidence_frozen_before_that_was_written_down_is_as_old_as_the_gate() -> None:
+    """Rows of the version before have no such column."""
+    world = at_gate(REGISTRY)
+    gate = world.gate(REGISTRY, SECOND)
+    world.change(gate, frozen_at=None)
+    assert f"frozen {moment(gate.opened_at)}" in text_of(page(world, REGISTRY))

@@ -30,6 +30,13 @@ def voted() -> PipelineWorld:
     return world
 
 
+def voted_afresh(world: PipelineWorld) -> PipelineWorld:
+    """The gate again as it was when Ann voted."""
+    gate = world.gate(REGISTRY)
+    world.change(gate, digest=gate.decisions[0].digest, earlier_digests=())
+    return world
+
+
 def page(world: PipelineWorld, person: str = BOB) -> str:
     view = Gates(world.ports).view(world.claim(REGISTRY, person))
     assert view.release is not None
@@ -69,6 +76,8 @@ def test_a_vote_on_evidence_that_was_replaced_is_listed_and_leaves_nothing_out(v
     voted.change(gate, digest="newer", earlier_digests=(gate.digest,))
     html = page(voted)
     assert "approves without" not in text_of(html)
+    assert "no longer counts , for it was given on earlier evidence" in text_of(html)
+    assert "no longer counts" not in text_of(page(voted_afresh(voted)))
     assert f"leaves out: {OTHER_CIRCUIT}" in text_of(html.partition("Who has decided")[2])
 
 

@@ -63,6 +63,13 @@ def test_the_production_gate_shows_each_smoke_test() -> None:
     assert "schema: columns extra: confidence" in text
 
 
+def test_an_output_without_a_header_says_that_names_could_not_be_compared() -> None:
+    """R29: "as in training" would promise more than was looked at."""
+    run = a_run(evidence={"schema": {"missing": [], "extra": [], "changed": [], "by_place": True}})
+    told = "Schema ✓ as in training, by the number of columns and their types; names could not be compared"
+    assert told in text_of(render_approval(an_approval(GateName.PRODUCTION, runs=(run,))))
+
+
 def test_the_form_binds_the_answer_to_the_evidence_and_asks_for_the_code() -> None:
     """Hidden digest and form token; a code field that phones understand; nothing submits itself."""
     page = Outline(render_approval(an_approval()))
@@ -167,10 +174,12 @@ def test_a_folded_circuit_still_says_what_is_decided_on(gate: GateName) -> None:
         "20251203-5 2025-10-01, 70 days old deployment-20251203-5",
         "20251210-1 2025-11-01, 39 days old deployment-20251210-1 be-plant",
         "rmse 0.4312 → 0.4127, lower, better",
-        "validated: true",
+        "Tag validated: ✓ true",
+        "Rolls back to: deployment-20251203-5",
     ):
         assert told in row
-    assert ("Completed, 3 min 41 s, 168 rows" in row) == (gate is GateName.PRODUCTION)
+    smoke = "Smoke test: ✓ Completed in 3 min 41 s, 168 rows (2 min 23 s queued, 1 min 18 s running)"
+    assert (smoke in row) == (gate is GateName.PRODUCTION)
 
 
 def test_every_field_of_an_artifact_is_escaped_everywhere() -> None:
