@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from shared.application.ports import GateClaim, GateLink, RollbackClaim
+from shared.application.ports import GateClaim, GateLink, RollbackClaim, ViewClaim
 from shared.domain.errors import ConfigurationError
 from shared.domain.model import Gate, GateName
 from shared.domain.naming import is_rollback
@@ -46,9 +46,9 @@ class SignedGateTokens:
         token = self._approval.dumps([claim.release_id, claim.gate, claim.nonce, claim.recipient, claim.key_id])
         return GateLink(url=f"{self._public_url}/approvals/{_text(token)}", code=self.code(claim))
 
-    def view_url(self, release_id: str) -> str:
-        """The release's page, readable by whoever has the link."""
-        token = _text(self._view.dumps(release_id))
+    def view_url(self, release_id: str, reader: str = "") -> str:
+        """The release's page, readable by whoever has the link; a reader's own says whose it is."""
+        token = _text(self._view.dumps([release_id, reader] if reader else release_id))
         place = "rollbacks" if is_rollback(release_id) else "releases"
         return f"{self._public_url}/{place}/{quote(release_id, safe='')}?{VIEW_PARAMETER}={token}"
 
@@ -62,10 +62,15 @@ class SignedGateTokens:
             case _:
                 return None
 
-    def read_view(self, token: str) -> str | None:
-        """The release id of a view token."""
-        release_id = self._load(self._view, token)
-        return release_id if isinstance(release_id, str) else None
+    def read_view(self, token: str) -> ViewClaim | None:
+        """What a view token says; None for everything that is not one of ours."""
+        match self._load(self._view, token):
+            case str(release_id):
+                return ViewClaim(release_id=release_id)
+            case [str(release_id), str(reader)] if reader:
+                return ViewClaim(release_id=release_id, reader=reader)
+            case _:
+                return None
 
     def rollback_link(self, release_id: str, recipient: str) -> GateLink:
         """Its page shows what would happen; the code that it asks for stands beside the link in the mail."""

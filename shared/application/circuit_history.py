@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from shared.application.ports import Ports
 from shared.application.votes import APPROVE
 from shared.domain.errors import RequestRefused
+from shared.domain.listing import Wanted
 from shared.domain.model import (
     Circuit,
     EndpointLock,
@@ -87,11 +88,11 @@ def circuit_view(circuit: Circuit, at: datetime | None, ports: Ports) -> Circuit
     """What the pipeline made live in Production, or what was live at one moment.
 
     Raises:
-        RequestRefused: 404, nothing of this circuit was ever made live.
+        RequestRefused: 404, nothing of this circuit was ever made live, and no release is about it.
     """
     ledger = list(ports.endpoints.ledger(Environment.PRODUCTION, circuit))
     stored = ports.endpoints.lock(Environment.PRODUCTION, circuit)
-    if not ledger and stored is None:
+    if not ledger and stored is None and not _is_in_a_release(circuit, ports):
         raise RequestRefused(404, "No such circuit", never_live(circuit))
     ended: list[datetime | None] = [None, *(newer.activated_at for newer in ledger)]
     spans = list(zip(ledger, ended, strict=False))
@@ -108,6 +109,12 @@ def circuit_view(circuit: Circuit, at: datetime | None, ports: Ports) -> Circuit
         lock=stored.row if stored else None,
         forgotten=ledger[-1].previous if ledger else "",
     )
+
+
+def _is_in_a_release(circuit: Circuit, ports: Ports) -> bool:
+    """The page of its first release leads to the circuit's before anything is live."""
+    wanted = Wanted(plant_id=circuit.plant_id, circuit_id=circuit.circuit_id)
+    return bool(ports.releases.list_releases(wanted, limit=1)[0])
 
 
 def never_live(circuit: Circuit) -> str:

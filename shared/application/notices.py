@@ -179,9 +179,14 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         marks=marks_told(marked),
         rollback_link=_rollback_link(notice, ports),
         link=link,
-        view_url=ports.tokens.view_url(rollback_of(notice.release_id)),
+        view_url=ports.tokens.view_url(rollback_of(notice.release_id), _reader(notice, ports)),
         also_refused=_also_refused(notice, ports),
     )
+
+
+def _reader(notice: Notice, ports: Ports) -> str:
+    """Whose own the link to read is: a mail's, where nobody signs in. A card is everybody's in the channel."""
+    return notice.recipient if notice.channel is Channel.EMAIL and not ports.audience.signs_in else ""
 
 
 def _rollback_link(notice: Notice, ports: Ports) -> GateLink | None:

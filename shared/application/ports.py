@@ -549,14 +549,14 @@ class GateTokens(Protocol):
 
     def link(self, gate: Gate, recipient: str) -> GateLink: ...
 
-    def view_url(self, release_id: str) -> str:
-        """A signed read-only link to a release's page."""
+    def view_url(self, release_id: str, reader: str = "") -> str:
+        """A signed read-only link to a release's page; a reader's own opens the other pages to read as well."""
 
     def read(self, token: str) -> "GateClaim | None":
         """What an approval token says, or None if it is forged, broken or far too old."""
 
-    def read_view(self, token: str) -> str | None:
-        """The release id of a view token, or None."""
+    def read_view(self, token: str) -> "ViewClaim | None":
+        """What a view token says; None for everything that is not one of ours."""
 
     def code(self, claim: "GateClaim | RollbackClaim") -> str:
         """The six digits that stand in the mail of this link."""
@@ -581,6 +581,16 @@ class GateClaim:
     recipient: str
     key_id: str = ""
     """Which key made the link, so that its code outlives a rotation; empty: the newest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewClaim:
+    """What a valid link to read says of itself."""
+
+    release_id: str
+    """Whose page it leads to: a release, a rollback or a report."""
+    reader: str = ""
+    """Whose own link it is; empty: nobody's, so that it opens this one release only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

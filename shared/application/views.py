@@ -73,6 +73,8 @@ class ReleaseView:
     """The reader stopped the page from refreshing itself (`?paused=1`)."""
     view_token: str = ""
     """The token the page was opened with, if any; its own links carry it on."""
+    reads_all: bool = False
+    """The reader may see the other releases as well."""
     check: CheckView | None = None
     """Of a rollback: the smoke test of what it restored; None: none was asked for."""
     expected_end: datetime | None = None
@@ -102,6 +104,8 @@ class ReleasesView:
     asked: ReleaseQuery = ReleaseQuery()
     """The filters in use, as they were given."""
     next_cursor: str = ""
+    view_token: str = ""
+    """As on the page of a release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters.update(
     age=formats.age,
+    carry=formats.carry,
     count=formats.count,
     diagnosis=diagnosis,
     duration=formats.duration,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlencode
 
 from shared.domain.model import CircuitPhase, GateState, ReleasePhase
 from shared.domain.naming import timestamp
@@ -93,6 +94,11 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     return f"{value:.6g}"
+
+
+def carry(token: str) -> str:
+    """The token a page was opened with, as the end of an address of ours; empty: it was opened without one."""
+    return f"?{urlencode({'view': token})}" if token else ""
 
 
 def web_address(value: object) -> str:

@@ -136,15 +136,16 @@ def _undelivered(view: ReleaseView) -> Sequence[Notice]:
 def render_releases(view: ReleasesView) -> str:
     """The list of releases, with filters."""
     asked = {name: value for name, value in asdict(view.asked).items() if value}
+    carried = {"view": view.view_token} if view.view_token else {}
     return ENVIRONMENT.get_template("templates/releases.html").render(
-        view=view, phases=list(ReleasePhase), filtered=bool(asked), older=asked | {"cursor": view.next_cursor}
+        view=view, phases=list(ReleasePhase), filtered=bool(asked), older=carried | asked | {"cursor": view.next_cursor}
     )
 
 
-def render_circuit(view: CircuitView, *, view_token: str = "", view_release: str = "") -> str:
-    """What has been live for a circuit; the token the page was opened with opens its own release only."""
+def render_circuit(view: CircuitView, *, view_token: str = "", view_release: str = "", reads_all: bool = False) -> str:
+    """What has been live for a circuit; unless its reader sees all, the token it was opened with opens one release."""
     return ENVIRONMENT.get_template("templates/circuit_history.html").render(
-        view=view, view_token=view_token, view_release=view_release
+        view=view, view_token=view_token, view_release=view_release, reads_all=reads_all or not view_token
     )
 
 

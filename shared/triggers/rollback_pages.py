@@ -3,7 +3,7 @@
 import hmac
 import secrets
 from dataclasses import replace
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import azure.functions as func
 from werkzeug.http import dump_cookie
@@ -16,7 +16,7 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.pages import render_rollback, render_rollback_form
 from shared.triggers.http import is_same_origin, page, replies
-from shared.triggers.pages import may_read, turned_away
+from shared.triggers.reader import reader_of, turned_away
 from shared.triggers.rollback_visitor import (
     COOKIE,
     Confirmation,
@@ -65,12 +65,13 @@ def confirm_rollback(req: func.HttpRequest) -> func.HttpResponse:
 @replies(as_page=True)
 def rollback_page(req: func.HttpRequest) -> func.HttpResponse:
     """One rollback; refreshes itself until it has ended."""
-    rollback_id, token = req.route_params["id"], req.params.get("view", "")
-    if ports().tokens.read_view(token) != rollback_id and not may_read(req):
+    rollback_id, reader = req.route_params["id"], reader_of(req)
+    if not reader.may_see(rollback_id):
         back = f"/rollbacks/{quote(rollback_id, safe='')}"
         return turned_away(req, back, "This page opens by the link in the rollback's mail, or after sign-in.")
     view = Queries(ports()).rollback_view(rollback_id)
-    return page(render_rollback(replace(view, paused=req.params.get("paused") == "1", view_token=token)))
+    shown = replace(view, view_token=reader.token_for(rollback_id), reads_all=reader.reads_all)
+    return page(render_rollback(replace(shown, paused=req.params.get("paused") == "1")))
 
 
 def _checked(req: func.HttpRequest, visitor: RollbackVisitor) -> Confirmation:
@@ -130,11 +131,19 @@ def _form_page(
         reason=said.reason,
         smoke_test=said.smoke_test,
         problem=refused.detail if refused else "",
-        view_url=ports().tokens.view_url(visitor.request.release_id) if visitor.request.release_id else "",
+        view_url=_back(visitor),
     )
     secure = settings().public_url.startswith("https://")
     set_cookie = dump_cookie(COOKIE, cookie, path="/rollbacks", httponly=True, samesite="Strict", secure=secure)
     return page(render_rollback_form(view), refused.status if refused else 200, {"Set-Cookie": set_cookie})
+
+
+def _back(visitor: RollbackVisitor) -> str:
+    """The page of the release that would go back."""
+    release_id = visitor.request.release_id
+    if visitor.view_token:
+        return f"/releases/{quote(release_id, safe='')}?{urlencode({'view': visitor.view_token})}"
+    return ports().tokens.view_url(release_id) if release_id else ""
 
 
 def _path_of(url: str) -> str:

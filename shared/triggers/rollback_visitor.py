@@ -18,6 +18,7 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit
 from shared.triggers.identity import OPERATOR, Principal, principal
+from shared.triggers.reader import reader_of
 from shared.triggers.sign_in import SignInNeeded
 
 COOKIE = "rollback"
@@ -37,6 +38,8 @@ class RollbackVisitor:
     claim: RollbackClaim | None = None
     """None: a reader, who may look but not confirm."""
     needs_code: bool = False
+    view_token: str = ""
+    """A reader's own; it is carried on, for a fresh one would outlive it."""
 
 
 def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
@@ -47,21 +50,23 @@ def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
         RequestRefused: 403, 404.
     """
     claim = ports().tokens.read_rollback(req.params.get("link", ""))
-    viewed = ports().tokens.read_view(req.params.get("view", ""))
+    reader = reader_of(req)
+    viewed = reader.claim.release_id if reader.claim else ""
     if settings().approval_mode == "link":
-        return _by_link(claim, viewed)
+        about = (reader.has_link_to_all and req.params.get("release", "")) or viewed
+        return _by_link(claim, about, reader.token)
     who = principal(req, auth_enabled=settings().website_auth_enabled)
     if who is None:
         raise SignInNeeded
-    return _signed_in(req, who, claim.release_id if claim else viewed or "")
+    return _signed_in(req, who, claim.release_id if claim else viewed)
 
 
-def _by_link(claim: RollbackClaim | None, viewed: str | None) -> RollbackVisitor:
+def _by_link(claim: RollbackClaim | None, viewed: str, token: str) -> RollbackVisitor:
     if claim is None and not viewed:
         detail = "This link is broken, too old or not one of ours. Open the newest mail about the release again."
         raise RequestRefused(404, "Link not valid", detail)
     if claim is None:
-        return RollbackVisitor(request=_asked(release_id=viewed or ""), about=f"release {viewed}")
+        return RollbackVisitor(request=_asked(release_id=viewed), about=f"release {viewed}", view_token=token)
     if claim.recipient not in {*settings().operators, *settings().approvers}:
         detail = f"{claim.recipient} is no longer among the operators and approvers, so this link changes nothing."
         raise RequestRefused(403, "Not an operator", detail)

@@ -65,6 +65,7 @@ class AppHost:
         release = a_release(
             release_id, phase=at[gate], created_at=now, due_at=None, hist=(entry,), policy=policy or Policy()
         )
+        self.ports.evidence.put(release.manifest_blob, b"[]")
         self._write(replace(release, **columns), runs or (a_run(phase=done),))  # type: ignore[arg-type]
         stored = self.ports.releases.release(release_id)
         assert stored is not None
@@ -75,6 +76,7 @@ class AppHost:
 
     def _write(self, release: Release, runs: Sequence[CircuitRun]) -> None:
         self.ports.releases.begin(release)
+        self.ports.releases.list_circuits(release, [run.circuit for run in runs])
         for page in batched(runs, 100, strict=False):
             self.ports.releases.commit(*(Insert(row=replace(run, release_id=release.release_id)) for run in page))
 

@@ -1,12 +1,14 @@
 """Unit: people are told once per moment, a channel that is down is tried again, and giving up is visible."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.adapters.email.message import message_id
 from shared.application.notices import deliver_notice, notices_for, send_command
-from shared.application.ports import Audience
+from shared.application.ports import Audience, Letter
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import Channel, GateName, Moment, Notice, NoticeState, ReleasePhase
@@ -30,6 +32,27 @@ def notice_to(world: PipelineWorld, recipient: str = APPROVERS[0]) -> Notice:
 
 def deliver(world: PipelineWorld, recipient: str = APPROVERS[0]) -> None:
     deliver_notice(send_command(notice_to(world, recipient)), world.ports)
+
+
+def readers(letters: Sequence[Letter], world: PipelineWorld) -> set[tuple[str, str]]:
+    """Whom each letter went to, and whose own its link to read is."""
+    claims = ((letter, world.ports.tokens.read_view(letter.view_url.partition("?view=")[2])) for letter in letters)
+    return {(letter.notice.recipient, claim.reader) for letter, claim in claims if claim is not None}
+
+
+def test_a_mails_link_to_read_is_its_recipients_own_and_a_cards_is_nobodys(world: PipelineWorld) -> None:
+    """Issue 6: in link mode a mail opens every page to read; what everybody in a channel sees opens one release."""
+    world.release_all()
+    everybody = {*APPROVERS, *OPERATORS}
+    assert readers(world.mail.letters, world) == {(person, person) for person in everybody}
+    assert readers(world.teams.letters, world) == {("channel", "")}
+
+
+def test_where_people_sign_in_no_link_is_anybodys_own(world: PipelineWorld) -> None:
+    """Whoever wants to read more signs in."""
+    world.ports = replace(world.ports, audience=replace(world.ports.audience, signs_in=True))
+    world.release_all()
+    assert {reader for _, reader in readers(world.mail.letters, world)} == {""}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from shared.application.drift import Drift
 from shared.application.release_evidence import read_bundle
 from shared.application.retention import Keep, Retention
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit, Environment, GateName
+from shared.domain.model import Circuit, Environment, GateName, ReleasePhase
 from shared.domain.naming import timestamp
 from shared.pages import render_circuit
 from tests.support.builders import CIRCUIT
@@ -76,6 +76,16 @@ def test_a_circuit_nobody_knows_is_not_found(world: PipelineWorld) -> None:
     with pytest.raises(RequestRefused, match="as in the artifact") as refused:
         circuit_view(Circuit(plant_id="plant001", circuit_id="x"), None, world.ports)
     assert refused.value.status == 404
+
+
+def test_a_circuit_of_a_first_release_has_a_page_before_anything_is_live() -> None:
+    """Its release's page leads there."""
+    world = PipelineWorld()
+    world.start("20251210.1", CIRCUIT)
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    view = circuit_view(CIRCUIT, None, world.ports)
+    assert (view.times, view.lock) == ([], None)
+    assert "The pipeline has not made anything live yet." in render_circuit(view)
 
 
 @pytest.mark.parametrize("text", ["2025-12-03T14:00", "2025-12-03 14:00", "2025-12-03T15:00+01:00"])

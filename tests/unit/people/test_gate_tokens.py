@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.adapters.gate_tokens import SignedGateTokens
+from shared.application.ports import ViewClaim
 from shared.domain.errors import ConfigurationError
 from shared.domain.model import GateName
 from tests.support.release_samples import APPROVER, a_gate
@@ -76,8 +77,21 @@ def test_a_view_link_does_not_approve_and_an_approval_link_is_no_view_link() -> 
     tokens = tokens_of(NEW)
     view = tokens.view_url("20251210.1").split("?view=")[1]
     approval = token_in(tokens.link(a_gate(), APPROVER).url)
-    assert (tokens.read_view(view), tokens.read(view)) == ("20251210.1", None)
+    assert (tokens.read_view(view), tokens.read(view)) == (ViewClaim(release_id="20251210.1"), None)
     assert tokens.read_view(approval) is None
+
+
+def test_a_readers_own_link_says_whose_it_is_and_can_not_be_made_of_another() -> None:
+    """What opens all pages to read is signed as such: neither the place nor the reader can be put in."""
+    tokens = tokens_of(NEW)
+    own = tokens.view_url("20251210.1", APPROVER).split("?view=")[1]
+    assert tokens.read_view(own) == ViewClaim(release_id="20251210.1", reader=APPROVER)
+    assert tokens.read(own) is None
+    assert tokens.read_rollback(own) is None
+    said, _, signature = tokens.view_url("20251210.1").split("?view=")[1].partition(".")
+    assert tokens.read_view(f"{own.partition('.')[0]}.{signature}") is None
+    assert tokens.read_view(f"{said}.{own.partition('.')[2]}") is None
+    assert tokens_of(NEW, max_age=timedelta(seconds=-1)).read_view(own) is None, "as old as any other link may get"
 
 
 def test_links_and_codes_survive_a_key_rotation() -> None:

@@ -304,6 +304,18 @@ def test_the_list_keeps_its_filters_on_the_next_page() -> None:
     assert '<option value="failed" selected>' in html
 
 
+def test_the_list_carries_a_readers_link_on() -> None:
+    """To each release, the next page and a filtered list; whoever is signed in has none."""
+    view = ReleasesView(releases=(listed_as(a_release()),), now=NOW, next_cursor="next", view_token="own.link")
+    page = Outline(render_releases(view))
+    targets = [target for target in page.targets() if target != "/assets/pages.css"]
+    assert targets == ["/releases/20251210.1?view=own.link", "?view=own.link&cursor=next"]
+    assert page.fields()["view"]["value"] == "own.link"
+    signed_in = Outline(render_releases(ReleasesView(releases=(listed_as(a_release()),), now=NOW)))
+    assert "/releases/20251210.1" in signed_in.targets()
+    assert "view" not in signed_in.fields()
+
+
 @pytest.mark.parametrize("name", sorted(sample_pages()))
 def test_every_page_is_built_as_people_and_programs_expect(name: str) -> None:
     """One h1, a language, no script, no inline style, no handler; every cell of a head says for what."""
