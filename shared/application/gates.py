@@ -17,6 +17,7 @@ from shared.application.votes import (
     has_said,
     left_out,
     said_already,
+    told,
     vote_of,
     voted,
 )
@@ -138,9 +139,10 @@ class Gates:
     def decide(self, claim: GateClaim, answer: Answer, *, by: str, how: str, needs_code: bool) -> Outcome:
         """Check an answer in order, then write it once.
 
-        The caller has checked the link's signature and the sign-in. Then: deadline and state of the gate, nonce, not
-        the requester, one vote each, origin and CSRF, code, the answer itself, digest. The code comes after the
-        CSRF token so that a program that follows links and submits forms can't use up a person's tries.
+        The caller has checked the link's signature and age, and who answers. Then: nonce, deadline and state of the gate
+        (the deadline of another opening says nothing about this link), not the requester, one vote each, origin and
+        CSRF, code, the answer itself, digest. The code comes after the CSRF token so that a program that follows links
+        and submits forms can't use up a person's tries.
         """
         return settle(self.ports.clock, lambda: self._decide(claim, answer, by=by, how=how, needs_code=needs_code))
 
@@ -262,9 +264,7 @@ class Gates:
             exclude=answer.exclude,
         )
         row = replace(gate.row, decisions=(*gate.row.decisions, vote))
-        why = f"{answer.decision} by {by} ({how}) on evidence {answer.digest}"
-        if answer.comment.strip():
-            why = f"{why}: {answer.comment.strip()}"
+        why = told(vote)
         votes, needed = len(approvers(row)), approvals_needed(release.row)
         if answer.decision == APPROVE and votes < needed:
             entry = HistoryEntry(at=now, source=row.state, target=row.state, why=why, by=by)

@@ -25,6 +25,13 @@ def voted(mine: GateDecision) -> str:
     return f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
 
 
+def told(vote: GateDecision) -> str:
+    """As the history keeps it, which has room for 500 characters: the person is named once."""
+    whose = vote.how if vote.by in vote.how else f"by {vote.by} ({vote.how})"
+    said = f"{vote.decision} {whose} on evidence {vote.digest}"
+    return f"{said}: {vote.comment}" if vote.comment else said
+
+
 def approvers(gate: Gate) -> frozenset[str]:
     """Different people whose approvals count."""
     return frozenset(person_key(vote.by) for vote in gate.counting if vote.decision == APPROVE)

@@ -7,10 +7,19 @@ import azure.functions as func
 
 from shared.application.gates import Answer, Gates
 from shared.bootstrap import ports, settings
-from shared.triggers.gate_replies import gate_as_json, gate_circuit_page, gate_page, outcome_json, outcome_page
+from shared.domain.errors import RequestRefused
+from shared.triggers.gate_replies import (
+    gate_as_json,
+    gate_circuit_page,
+    gate_page,
+    outcome_json,
+    outcome_page,
+    refuse_if_over,
+)
 from shared.triggers.gate_visitor import (
     AnswerBody,
     Visitor,
+    claim_of,
     cookie_of,
     gate_address,
     read_answer,
@@ -27,7 +36,7 @@ blueprint = func.Blueprint()
 def show_gate(req: func.HttpRequest) -> func.HttpResponse:
     """The evidence page, or the same as data. No side effect, ever."""
     try:
-        visitor = visitor_of(req)
+        visitor = visitor_of(req, claim_of(req))
     except SignInNeeded:
         return to_sign_in(req, gate_address(req))
     view = Gates(ports()).view(visitor.claim)
@@ -44,7 +53,7 @@ def show_gate(req: func.HttpRequest) -> func.HttpResponse:
 def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
     """A person's decision."""
     try:
-        visitor = visitor_of(req)
+        visitor = _who_answers(req)
     except SignInNeeded:
         return to_sign_in(req, gate_address(req))
     body = read_answer(req)
@@ -63,6 +72,16 @@ def answer_gate(req: func.HttpRequest) -> func.HttpResponse:
     if is_json(req):
         return outcome_json(outcome)
     return outcome_page(req, visitor, outcome, body, cookie or secrets.token_urlsafe(16))
+
+
+def _who_answers(req: func.HttpRequest) -> Visitor:
+    """That a link is over comes before who answers by it; whoever is no approver reads that and nothing else."""
+    claim = claim_of(req)
+    try:
+        return visitor_of(req, claim)
+    except (SignInNeeded, RequestRefused):
+        refuse_if_over(Gates(ports()).view(claim).standing)
+        raise
 
 
 def _mistrust(req: func.HttpRequest, visitor: Visitor, body: AnswerBody, cookie: str) -> str:

@@ -135,6 +135,19 @@ READ_FIRST = (
 TO_BE_READ_FIRST = frozenset({Verdict.MISTRUSTED, Verdict.INCOMPLETE, Verdict.CHANGED})
 
 
+OVER = {
+    Standing.EXPIRED: "Expired: nobody decided before the deadline",
+    Standing.SUPERSEDED: "This link is from an earlier opening of the gate, or was replaced by a newer one",
+}
+
+
+def refuse_if_over(standing: Standing) -> None:
+    """For somebody who may not see the evidence. RequestRefused: 409, 410, the link no longer decides anything."""
+    if said := OVER.get(standing):
+        status = NOT_OPEN_STATUS.get(standing, 409)
+        raise RequestRefused(status, NOT_OPEN_TITLES[standing], f"{said}. Nothing was changed.")
+
+
 def outcome_json(outcome: Outcome) -> func.HttpResponse:
     """What became of an answer; the same answer once more by the same person is no problem."""
     verdict, standing = outcome.verdict, outcome.view.standing

@@ -46,11 +46,22 @@ class Visitor:
     needs_code: bool
 
 
-def visitor_of(req: func.HttpRequest) -> Visitor:
+def claim_of(req: func.HttpRequest) -> GateClaim:
+    """What the link says. RequestRefused: 404, it is none of ours."""
     claim = ports().tokens.read(req.route_params.get("token", ""))
     if claim is None:
         detail = "This link is broken, too old or not one of ours. Open the newest mail about the release again."
         raise RequestRefused(404, "Link not valid", detail)
+    return claim
+
+
+def visitor_of(req: func.HttpRequest, claim: GateClaim) -> Visitor:
+    """Who has come by this link.
+
+    Raises:
+        SignInNeeded: entra mode, and nobody is signed in.
+        RequestRefused: 403, they are no approver.
+    """
     if settings().approval_mode == "link":
         if claim.recipient not in settings().approvers:
             detail = f"{claim.recipient} is no longer among the approvers, so this link decides nothing."

@@ -2,6 +2,8 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -208,6 +210,37 @@ def test_a_requester_by_sign_in_is_shown_the_evidence_and_no_form(by_sign_in: Ap
     answer = {"decision": "approve", "digest": data["digest"], "csrf": data["csrf"]}
     assert ada.post_json(gate.link().url, answer).status == 403
     assert gate.now() == gate.gate
+
+
+def test_a_link_that_is_over_says_so_before_anybody_signs_in_to_answer_by_it(by_sign_in: AppHost) -> None:
+    """Nonce and deadline come before identity; whoever is not known reads nothing of the evidence and writes nothing."""
+    gate = by_sign_in.at_gate()
+    old = by_sign_in.ports.tokens.link(replace(gate.gate, nonce="of an earlier opening"), ADA).url
+    expired = by_sign_in.at_gate(policy=Policy(gate_limit=timedelta()))
+    for person in (Person(site=by_sign_in.url), signed_in(by_sign_in, BOB)):
+        for address, status in ((old, 409), (expired.link().url, 410)):
+            reply = person.post(address, {"decision": "approve"})
+            assert (reply.status, "PLANT001" in reply.text) == (status, False)
+            assert person.post_json(address, {"decision": "approve"}).status == status
+    assert (gate.now(), expired.now()) == (gate.gate, expired.gate)
+
+
+def test_two_approvers_in_the_same_second_are_two_votes_and_one_who_clicks_twice_is_one(by_sign_in: AppHost) -> None:
+    """Quorum of two: the same person from two browsers is told that the vote stands; another person decides."""
+    gate = by_sign_in.at_gate(policy=Policy(min_approvers=3))
+    browsers = [signed_in(by_sign_in, name) for name in (ADA, ADA, GRACE)]
+    forms = [post_forms(person.get(gate.link().url).text)[0].fields for person in browsers]
+
+    def approve(number: int) -> int:
+        return browsers[number].post(gate.link().url, {**forms[number], "decision": "approve"}).status
+
+    with ThreadPoolExecutor(3) as pool:
+        statuses = list(pool.map(approve, range(3)))
+    assert sorted(statuses[:2]) == [303, 422]
+    assert statuses[2] == 303
+    assert sorted(vote.by for vote in gate.now().decisions) == [ADA, GRACE]
+    assert gate.now().state is GateState.OPEN
+    assert [entry.by for entry in gate.now().hist[1:]] == [vote.by for vote in gate.now().decisions]
 
 
 def test_a_cross_site_form_decides_nothing_for_somebody_signed_in(by_sign_in: AppHost) -> None:

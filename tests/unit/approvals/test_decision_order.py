@@ -40,8 +40,8 @@ def answered(world: PipelineWorld, by: str, claim: GateClaim, **columns: object)
 
 # What is wrong with the answer, in the order of the checks: (name, verdict).
 WRONGS = (
-    ("expired", Verdict.NOT_OPEN),
     ("old nonce", Verdict.NOT_OPEN),
+    ("expired", Verdict.NOT_OPEN),
     ("requester", Verdict.IS_REQUESTER),
     ("second vote", Verdict.ALREADY_VOTED),
     ("foreign form", Verdict.MISTRUSTED),
