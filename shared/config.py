@@ -229,6 +229,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "APPROVAL_MODE=link needs ALLOW_LINK_APPROVALS=true: links in mails identify a mailbox, not a person"
             )
+        if self.approval_mode == "link" and 0 < len(set(self.approvers)) < self.min_approvers:
+            raise ValueError(
+                f"MIN_APPROVERS={self.min_approvers} can't be reached: APPROVERS names {len(set(self.approvers))} people"
+            )
         if self.retention_evidence_days < self.retention_rows_days:
             raise ValueError(
                 "RETENTION_EVIDENCE_DAYS must not be less than RETENTION_ROWS_DAYS: rows name their evidence"
