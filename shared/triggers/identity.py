@@ -29,13 +29,13 @@ def principal(request: func.HttpRequest, *, auth_enabled: bool) -> Principal | N
     try:
         said = json.loads(base64.b64decode(header, validate=True))
         claims = [(str(c["typ"]), str(c["val"])) for c in said["claims"]]
-        name_type, role_type = str(said.get("name_typ", "name")), str(said.get("role_typ", "roles"))
+        name_type, role_type = str(said.get("name_typ", "")), str(said.get("role_typ", "roles"))
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
         return None
     kinds = {role_type, "roles"}
     by_type = dict(reversed(claims))
-    # The display name may be anybody's; the sign-in name belongs to one person.
-    name = by_type.get("preferred_username") or by_type.get(name_type) or ""
+    # The display name, claim `name`, may be anybody's; the sign-in name belongs to one person.
+    name = by_type.get("preferred_username") or by_type.get(name_type if name_type != "name" else "") or ""
     return Principal(name=name, roles=frozenset(value for kind, value in claims if kind in kinds)) if name else None
 
 
