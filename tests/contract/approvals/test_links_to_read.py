@@ -80,6 +80,18 @@ def test_nothing_of_it_can_be_changed_from_there(by_link: AppHost, two: tuple[Ga
     assert mine.now() == mine.gate
 
 
+def test_the_preview_of_a_rollback_carries_the_readers_link_on_and_shows_what_that_may_show(
+    by_link: AppHost, two: tuple[GateAt, GateAt]
+) -> None:
+    """No fresh link that would outlive it; a link to one release shows that one, whatever the address asks for."""
+    mine, other = two
+    narrow = f"?{urlsplit(by_link.ports.tokens.view_url(mine.release.release_id)).query}"
+    for view, shown in ((of_reader(mine), other), (narrow, mine)):
+        page = browser(by_link).get(f"/rollbacks/new{view}&release={other.release.release_id}")
+        assert page.status == 200
+        assert HREF.findall(page.text)[1:] == [f"/releases/{shown.release.release_id}{view}"]
+
+
 def test_it_ends_when_its_reader_is_on_neither_list_any_more(by_link: AppHost, two: tuple[GateAt, GateAt]) -> None:
     """R7: a mail is kept, the right to read is not; not even the release it was about."""
     mine, other = two
