@@ -10,6 +10,7 @@ from shared.domain.model import (
     UNSUCCESSFUL,
     CircuitPhase,
     GateState,
+    Moment,
     ReleasePhase,
 )
 from shared.domain.policy import Policy
@@ -84,6 +85,8 @@ def _releases() -> Iterator[str]:
         if phase not in AFTERWARDS
     ]
     yield table(("phase", "is", "a retry after failing here resumes at", "people are told"), rows)
+    decided = code(Moment.GATE_DECIDED)
+    yield from ("", f"Beside these, every decision at a gate is told ({decided}); a rejection has no other message.")
     yield from ("", "Only `failed` and `expired` releases can be retried; every retry raises `gen` by one.", "")
     yield from ("### Every edge", "", _edge_table(edges), "")
 

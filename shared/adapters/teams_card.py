@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from shared.application.answers import ASKING, SAID, answer_told, answers, letter_gate
 from shared.application.evidence import attention
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
 from shared.application.summary import next_action, outcome
-from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Gate, Moment, ProcessKind
+from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Gate, Moment, ProcessKind, Release
 from shared.domain.requester import requester_told
 
 MOST_BYTES = 24 * 1024
@@ -22,6 +23,7 @@ type Json = dict[str, object]
 TITLES = {
     Moment.GATE_OPENED: "{gate} wanted: release {id}",
     Moment.GATE_REMINDER: "Reminder, {gate} wanted: release {id}",
+    Moment.GATE_DECIDED: "{gate} {state}: release {id}",
     Moment.GATE_EXPIRED: "{gate} expired: release {id}",
     Moment.RELEASE_SUCCEEDED: "✅ Release {id} is live in Production",
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
@@ -33,7 +35,6 @@ TITLES = {
 }
 SPECIAL = re.compile(r"\](?=[(:\[])|<(?=\S)|\{(?=\{)")
 """Where `[text](address)`, `[text][name]`, `[name]: address`, `<address>` and `{{…}}` begin to mean something."""
-ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 
 
 def card_message(letter: Letter) -> Json:
@@ -83,19 +84,15 @@ def _way(letter: Letter) -> str:
 
 
 def _title(letter: Letter) -> str:
-    release, gate = letter.release, _gate(letter)
+    release, gate = letter.release, letter_gate(letter)
     return TITLES[letter.notice.moment].format(
         id=release.release_id,
         phase=str(release.phase).replace("_", " "),
         path=release.artifact_path,
         count=release.total,
         gate=GATE_TITLES[gate.gate] if gate else "Approval",
+        state=gate.state if gate else "decided",
     )
-
-
-def _gate(letter: Letter) -> Gate | None:
-    """The gate a message is about: the newest."""
-    return max(letter.gates, key=lambda gate: gate.opened_at, default=None)
 
 
 def _asks(letter: Letter) -> bool:
@@ -103,7 +100,7 @@ def _asks(letter: Letter) -> bool:
 
 
 def _facts(letter: Letter) -> Iterator[Json]:
-    release, gate = letter.release, _gate(letter)
+    release, gate = letter.release, letter_gate(letter)
     if _asks(letter):
         going = [run for run in letter.runs if run.phase not in NEUTRAL]
         yield _fact("To look at", f"{sum(1 for run in going if attention(run))} of {len(going)} circuits")
@@ -113,18 +110,22 @@ def _facts(letter: Letter) -> Iterator[Json]:
     yield _fact("Requested by", requester_told(release))
     if not _asks(letter):
         yield _fact("Circuits", str(release.total))
-    if answers := [_answer(gate) for gate in sorted(letter.gates, key=lambda gate: gate.opened_at) if gate.decisions]:
-        yield _fact("Decided", "; ".join(answers))
-    if release.reason:
+    if letter.notice.moment is Moment.GATE_DECIDED and gate:
+        yield from _decision(gate, release)
+    elif told := [answer_told(gate, vote) for gate, vote in answers(letter)]:
+        yield _fact("Decided", "; ".join(told))
+    if release.reason and letter.notice.moment is not Moment.GATE_DECIDED:
         yield _fact("Reason", release.reason)
     if release.is_terminal and letter.notice.moment is not Moment.RELEASE_SUCCEEDED:
         yield _fact("Next", next_action(release, letter.runs))
 
 
-def _answer(gate: Gate) -> str:
-    said = {"approve": "approved", "reject": "rejected"}
-    votes = (f"{said.get(vote.decision, vote.decision)} by {vote.by}" for vote in gate.decisions)
-    return f"{GATE_TITLES[gate.gate]} {', '.join(votes)}"
+def _decision(gate: Gate, release: Release) -> Iterator[Json]:
+    for vote in gate.counting:
+        said = f"{SAID.get(vote.decision, vote.decision)} by {vote.by}, {_moment(vote.at)}"
+        yield _fact("Decided", f"{said}: {vote.comment}" if vote.comment else said)
+    if release.exclusions:
+        yield _fact("Left out", "; ".join(f"{name}: {why}" for name, why in sorted(release.exclusions.items())))
 
 
 def _moment(at: datetime) -> str:
@@ -134,6 +135,8 @@ def _moment(at: datetime) -> str:
 
 def _circuits(letter: Letter) -> list[Json]:
     """One line per circuit, bad ones first; beyond ten those in trouble, and the rest as a number."""
+    if letter.notice.moment is Moment.GATE_DECIDED:
+        return []
     runs = sorted(letter.runs, key=lambda run: (run.phase not in UNSUCCESSFUL, not attention(run), run.circuit))
     hidden = len(runs) - MOST_CIRCUITS
     lines = [_text(_line(run, letter), spacing="Small") for run in runs[:MOST_CIRCUITS]]

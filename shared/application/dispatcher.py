@@ -32,7 +32,7 @@ from shared.domain.commands import (
 )
 from shared.domain.errors import IllegalTransition
 from shared.domain.events import CircuitEvent, ReleaseEvent, RoundEnded
-from shared.domain.model import FANOUT_END, UNSUCCESSFUL, CircuitRun, Moment, Notice, Release, Round
+from shared.domain.model import FANOUT_END, UNSUCCESSFUL, CircuitRun, Notice, Release, Round
 from shared.domain.process import Decision, decide_circuit, decide_release
 from shared.telemetry import log
 
@@ -88,14 +88,14 @@ class Dispatcher:
                 return (gate_opening.open_change(row, gate, self.ports),)
             case VoidGate(gate=gate):
                 return gate_opening.void_change(row, gate, self.ports)
-            case Tell(moment=moment):
-                return notices.inserts(self._notices(row, moment))
+            case Tell():
+                return notices.inserts(self._notices(row, command))
             case _:
                 return ()
 
-    def _notices(self, row: Release, moment: Moment) -> tuple[Notice, ...]:
+    def _notices(self, row: Release, tell: Tell) -> tuple[Notice, ...]:
         at = row.hist[-1].at if row.hist else self.ports.clock.now()
-        return notices.notices_for(row, moment, self.ports.audience, at)
+        return notices.notices_for(row, tell.moment, self.ports.audience, at, decided=tell.gate)
 
     # -------------------------------------------------------------------------------------- circuit runs
 
@@ -230,8 +230,8 @@ class Dispatcher:
             match command:
                 case RunStep() | FanOut() | SendNotice() | ReadArtifact() | Prune() | RefreshGate() | NoteLedger():
                     messages.append(command)
-                case Tell(moment=moment):
-                    messages.extend(notices.send_command(n) for n in self._notices(release, moment))
+                case Tell():
+                    messages.extend(notices.send_command(n) for n in self._notices(release, command))
                 case _:
                     pass
         if messages:

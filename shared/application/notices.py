@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.application.answers import ASKING, decided_about, decided_gate
 from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, Update, Versioned
+from shared.application.recipients import people
 from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
 from shared.domain.commands import SendNotice
@@ -16,6 +18,7 @@ from shared.domain.model import (
     EndpointLock,
     Environment,
     Gate,
+    GateName,
     GateState,
     Moment,
     Notice,
@@ -27,7 +30,6 @@ from shared.domain.naming import rollback_of
 from shared.domain.rows import notice_key
 from shared.telemetry import log
 
-GATE_MOMENTS = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 LEAST_ATTEMPTS = 8
 TRIED_FOR = timedelta(hours=1)
 """A message is given up after both: a mail server may be down for a while, and a sender's budget makes mails queue."""
@@ -39,18 +41,24 @@ LONGEST_WAIT = timedelta(hours=1)
 TEAMS_RECIPIENT = "channel"
 
 
-def notices_for(
-    release: Release, moment: Moment, audience: Audience, at: datetime, *, asks: Gate | None = None
+def notices_for(  # noqa: PLR0913  # what a message is about
+    release: Release,
+    moment: Moment,
+    audience: Audience,
+    at: datetime,
+    *,
+    asks: Gate | None = None,
+    decided: GateName | None = None,
 ) -> tuple[Notice, ...]:
     """One notice per person and channel.
 
     `asks` is a gate that has been open for a while: who has decided there is not told again, and every time its mails
-    are sent again they are messages of their own.
+    are sent again they are messages of their own. `decided` is the gate that a decision was made at.
     """
     leave_out = {vote.by.casefold() for vote in asks.counting} if asks else set()
-    subject = _about(release, moment, asks.sendings if asks else 0)
+    subject = decided_about(decided, release.gen) if decided else _about(release, moment, asks.sendings if asks else 0)
     due_at = at + release.policy.overdue_after
-    to = [(Channel.EMAIL, person) for person in _people(moment, audience) if person not in leave_out]
+    to = [(Channel.EMAIL, one) for one in people(release, moment, audience) if one.casefold() not in leave_out]
     if audience.teams and moment is not Moment.ARTIFACT_INVALID:
         to.append((Channel.TEAMS, TEAMS_RECIPIENT))
     return tuple(
@@ -69,19 +77,9 @@ def notices_for(
 
 def _about(release: Release, moment: Moment, sending: int) -> str:
     """What tells the same moment of another gate, or of another try, apart: each is a message of its own."""
-    if moment in GATE_MOMENTS:
+    if moment in ASKING:
         return _gate_subject(release.phase, release.gen, sending)
     return f"again-{release.gen}" if release.gen > 1 else ""
-
-
-def _people(moment: Moment, audience: Audience) -> Sequence[str]:
-    match moment:
-        case Moment.ARTIFACT_INVALID | Moment.DRIFT_FOUND:
-            return audience.operators
-        case Moment.GATE_OPENED | Moment.GATE_REMINDER:
-            return audience.approvers
-        case _:
-            return tuple(dict.fromkeys((*audience.approvers, *audience.operators)))
 
 
 def inserts(notices: Sequence[Notice]) -> tuple[Insert, ...]:
@@ -160,8 +158,10 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         return None
     runs: tuple[CircuitRun, ...] = tuple(stored.row for stored in ports.releases.runs(notice.release_id))
     gates: tuple[Gate, ...] = tuple(stored.row for stored in ports.releases.gates(notice.release_id))
+    if notice.moment is Moment.GATE_DECIDED and decided_gate(gates, notice.subject) is None:
+        return None
     link = None
-    if notice.moment in GATE_MOMENTS:
+    if notice.moment in ASKING:
         gate = next(
             (g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == notice.subject), None
         )

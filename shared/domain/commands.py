@@ -75,6 +75,8 @@ class Tell:
     """Write notices for everybody concerned, in the same transaction; then send them."""
 
     moment: Moment
+    gate: GateName | None = None
+    """Which gate was decided; a message about another moment knows its gate by the release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

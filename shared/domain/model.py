@@ -131,6 +131,7 @@ class Moment(StrEnum):
 
     GATE_OPENED = "gate_opened"
     GATE_REMINDER = "gate_reminder"
+    GATE_DECIDED = "gate_decided"
     GATE_EXPIRED = "gate_expired"
     RELEASE_SUCCEEDED = "release_succeeded"
     RELEASE_FAILED = "release_failed"

@@ -159,7 +159,6 @@ MOMENT_OF: Mapping[ReleasePhase, Moment] = {
     R.SUCCEEDED: Moment.RELEASE_SUCCEEDED,
     R.FAILED: Moment.RELEASE_FAILED,
     R.EXPIRED: Moment.GATE_EXPIRED,
-    R.REJECTED: Moment.RELEASE_ENDED,
     R.SUPERSEDED: Moment.RELEASE_ENDED,
     R.CANCELLED: Moment.RELEASE_ENDED,
     R.NOTHING_TO_DO: Moment.RELEASE_ENDED,
@@ -296,8 +295,13 @@ def _enter(release: Release, target: ReleasePhase, event: e.ReleaseEvent) -> Dec
 
 
 def _leaving(release: Release, event: e.ReleaseEvent) -> tuple[Command, ...]:
-    gate = GATE_OF.get(release.phase)
-    return (VoidGate(gate=gate),) if gate and isinstance(event, e.CancelRequested) else ()
+    match GATE_OF.get(release.phase), event:
+        case GateName() as gate, e.CancelRequested():
+            return (VoidGate(gate=gate),)
+        case GateName() as gate, e.GateApproved() | e.GateRejected():
+            return (Tell(moment=Moment.GATE_DECIDED, gate=gate),)
+        case _:
+            return ()
 
 
 def _entering(row: Release) -> tuple[Command, ...]:

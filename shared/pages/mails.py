@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from shared.application.activation_report import activation_rows
+from shared.application.answers import ASKING, answer_told, answers, letter_gate
 from shared.application.evidence import attention, gate_document
-from shared.application.gate_texts import GATE_TITLES, Estate
+from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_reject
 from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
-from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, Moment, Release
+from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release
 from shared.domain.naming import rollback_of
 from shared.pages.environment import ENVIRONMENT
 from shared.pages.formats import count, moment
@@ -20,8 +21,6 @@ MOST_CIRCUITS = 30
 MOST_LISTED = 200
 """Lines of one list of a summary (R41: a line per circuit); beyond that the page is the place to look for one."""
 LISTED = "   - "
-
-ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +50,14 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "problems": sum(1 for run in runs if attention(run)),
         "attention": attention,
         "answers": _answers(letter),
-        "evidence_sha256": "" if asks else letter.release.evidence_sha256,
+        "evidence_sha256": letter.release.evidence_sha256 if letter.release.is_terminal else "",
         "activation": activation_rows(letter.release, letter.runs),
         "marks": letter.marks,
         "subject": subject,
         "refused_because": release_problem(letter.release),
         "refusal_minutes": int(REFUSAL_SPACING.total_seconds() // 60),
         "reminder": letter.notice.moment is Moment.GATE_REMINDER,
+        "consequences": _consequences(letter, gate, estate),
         "preheader": _preheader(letter, gate if asks else None),
     }
     name = f"mail/{'gate' if asks else letter.notice.moment}"
@@ -90,23 +90,30 @@ def _seal(digest: object) -> str:
 
 
 def _answers(letter: Letter) -> Sequence[str]:
-    """Who has decided so far: there is no mail of its own about that, so that nobody gets more than three."""
-    said = {"approve": "approved", "reject": "rejected"}
+    """Who has decided so far; of a decision's own mail: what counted there."""
+    told = answers(letter)
+    if letter.notice.moment is Moment.GATE_DECIDED:
+        gate = letter_gate(letter)
+        told = [(gate, vote) for vote in gate.counting] if gate else []
     return [
-        f"{GATE_TITLES[gate.gate]} {said.get(vote.decision, vote.decision)} by {vote.by}, {moment(vote.at)}"
-        + (f": {vote.comment}" if vote.comment else "")
-        for gate in sorted(letter.gates, key=lambda gate: gate.opened_at)
-        for vote in gate.decisions
+        f"{answer_told(gate, vote)}, {moment(vote.at)}" + (f": {vote.comment}" if vote.comment else "")
+        for gate, vote in told
     ]
+
+
+def _consequences(letter: Letter, gate: Gate | None, estate: Estate) -> Sequence[str]:
+    """What a decision has set off."""
+    if gate is None or letter.notice.moment is not Moment.GATE_DECIDED:
+        return ()
+    if gate.state is GateState.REJECTED:
+        return on_reject(gate.gate)
+    left_out = letter.release.exclusions
+    going = [run for run in letter.runs if run.phase not in NEUTRAL and str(run.circuit) not in left_out]
+    return on_approve(gate.gate, going, estate)
 
 
 def _worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
     return run.phase not in UNSUCCESSFUL, not attention(run), run.circuit
-
-
-def letter_gate(letter: Letter) -> Gate | None:
-    """The gate a message is about: the newest, for a release opens the second after the first was answered."""
-    return max(letter.gates, key=lambda gate: gate.opened_at, default=None)
 
 
 def subject_line(letter: Letter, gate: Gate | None) -> str:
@@ -118,8 +125,9 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
             line = f"Please decide: {about} ({count(len(runs), 'circuit')})"
         case Moment.GATE_REMINDER:
             line = f"Reminder, please decide: {about}"
-        case Moment.GATE_EXPIRED:
-            line = f"Expired: {about}"
+        case Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
+            state = gate.state if gate and letter.notice.moment is Moment.GATE_DECIDED else GateState.EXPIRED
+            line = f"{state.capitalize()}: {about}"
         case Moment.RELEASE_SUCCEEDED:
             line = f"Release {release.release_id} is live in Production ({count(len(runs), 'circuit')})"
         case Moment.RELEASE_FAILED:
@@ -161,4 +169,6 @@ def _preheader(letter: Letter, gate: Gate | None) -> str:
         return f"{count(problems, 'circuit')} to look at; answer by {moment(gate.expires_at)}"
     if letter.notice.moment is Moment.ARTIFACT_INVALID:
         return one_line(release_problem(letter.release))
+    if letter.notice.moment is Moment.GATE_DECIDED:
+        return one_line("; ".join(_answers(letter)))
     return one_line(letter.release.reason) or f"Build {letter.release.build_id}"

@@ -25,6 +25,7 @@ from shared.domain.model import (
     CircuitRun,
     EndpointLock,
     Environment,
+    Gate,
     GateDecision,
     GateName,
     GateState,
@@ -79,6 +80,7 @@ DECISION = GateDecision(
     comment="Metrics fine",
     digest="9b1c" * 16,
 )
+REJECTION = replace(DECISION, decision="reject", comment="The cutoff date should be 2025-12-01: wrong build")
 
 BARRED = f"{APPROVER} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
 
@@ -342,6 +344,7 @@ def sample_letters() -> Mapping[str, Letter]:
     live = a_release(phase=ReleasePhase.SUCCEEDED)
     failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test")
     decided = a_gate(state=GateState.APPROVED, decisions=(DECISION,))
+    rejected = a_gate(state=GateState.REJECTED, decisions=(REJECTION,))
     one_vote = a_gate(decisions=(replace(DECISION, by="otto@example.com"),))
     production = a_letter(
         runs=three_tested(),
@@ -353,6 +356,10 @@ def sample_letters() -> Mapping[str, Letter]:
         "gate-signed-in": a_letter(link=signed_in_link()),
         "gate-production": production,
         "gate-reminder": a_letter(Moment.GATE_REMINDER, gates=(one_vote,)),
+        "gate-decided": a_decided_letter(
+            decided, phase=ReleasePhase.PROMOTING, exclusions={"PLANT001/CIRCUIT02": "its sensor is being replaced"}
+        ),
+        "gate-rejected": a_decided_letter(rejected, phase=ReleasePhase.REJECTED, evidence_sha256="75b37ca0" * 8),
         "gate-expired": a_letter(Moment.GATE_EXPIRED, release=a_release(phase=ReleasePhase.EXPIRED)),
         "succeeded": a_letter(
             Moment.RELEASE_SUCCEEDED,
@@ -365,7 +372,8 @@ def sample_letters() -> Mapping[str, Letter]:
         "failed": a_letter(Moment.RELEASE_FAILED, release=failed, runs=failed_runs()),
         "ended": a_letter(
             Moment.RELEASE_ENDED,
-            release=a_release(phase=ReleasePhase.REJECTED, reason="rejected by mona@example.com: cutoff date"),
+            release=a_release(phase=ReleasePhase.CANCELLED, reason="cancelled by otto@example.com: wrong cutoff date"),
+            gates=(decided,),
         ),
         "rollback": a_letter(
             Moment.ROLLBACK_ENDED,
@@ -390,6 +398,14 @@ def sample_letters() -> Mapping[str, Letter]:
             release=a_release(phase=ReleasePhase.INVALID, reason="circuits[0] has no cutoff_date"),
         ),
     }
+
+
+def a_decided_letter(gate: Gate, **changes: object) -> Letter:
+    """What operators and the channel read when somebody has answered."""
+    letter = a_letter(Moment.GATE_DECIDED, release=a_release(**changes), gates=(gate,))
+    return replace(
+        letter, notice=replace(letter.notice, recipient="otto@example.com", subject=f"{gate.gate}-{gate.gen}")
+    )
 
 
 def sample_mails() -> Mapping[str, str]:

@@ -148,7 +148,13 @@ def test_a_release_succeeds_although_nobody_can_be_told_by_one_channel(world: Pi
 
     assert world.phase() is ReleasePhase.SUCCEEDED
     lost = [notice.moment for notice in world.notices() if notice.state is NoticeState.UNDELIVERED]
-    assert sorted(lost) == [Moment.GATE_OPENED, Moment.GATE_OPENED, Moment.RELEASE_SUCCEEDED]
+    assert sorted(lost) == [
+        Moment.GATE_DECIDED,
+        Moment.GATE_DECIDED,
+        Moment.GATE_OPENED,
+        Moment.GATE_OPENED,
+        Moment.RELEASE_SUCCEEDED,
+    ]
     assert {notice.channel for notice in world.notices() if notice.state is NoticeState.UNDELIVERED} == {Channel.TEAMS}
 
 

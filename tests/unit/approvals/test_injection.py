@@ -70,7 +70,11 @@ def test_every_page_and_mail_shows_what_was_written_and_runs_none_of_it(released
 
 def test_a_failures_page_and_mails_show_the_jobs_log_as_text(failed: HostileRelease) -> None:
     """The log of a job is written by the model's code."""
-    assert {letter.notice.moment for letter in failed.letters} == {Moment.GATE_OPENED, Moment.RELEASE_FAILED}
+    assert {letter.notice.moment for letter in failed.letters} == {
+        Moment.GATE_OPENED,
+        Moment.GATE_DECIDED,
+        Moment.RELEASE_FAILED,
+    }
     for name, html in html_of(failed):
         assert complaints(html) == [], name
     assert "ERROR" in said(failed.pages["release"])

@@ -181,8 +181,16 @@ def test_approval_fans_out_the_next_round_from_its_start() -> None:
     """The cursor of the round before must not carry over."""
     decision = decide_release(release(GATE_1), e.GateApproved(at=AT, gate=GateName.REGISTRY))
     assert decision.row.fanout_cursor == ""
-    (command,) = decision.commands
-    assert command == FanOut(release_id="20251210.1", gen=1, round=Round.PROMOTION, cursor="")
+    fan_out = FanOut(release_id="20251210.1", gen=1, round=Round.PROMOTION, cursor="")
+    assert decision.commands == (Tell(moment=Moment.GATE_DECIDED, gate=GateName.REGISTRY), fan_out)
+
+
+@pytest.mark.parametrize("phase", list(GATE_OF))
+def test_a_rejection_is_told_once_as_the_decision_it_is(phase: ReleasePhase) -> None:
+    """The end has no message of its own beside it."""
+    decision = decide_release(release(phase), e.GateRejected(at=AT, gate=GATE_OF[phase], why="no"))
+    assert decision.row.phase is P.REJECTED
+    assert decision.commands == (Tell(moment=Moment.GATE_DECIDED, gate=GATE_OF[phase]),)
 
 
 def test_cancelling_at_a_gate_voids_it() -> None:
