@@ -1,15 +1,18 @@
 """The auditor's bundle: everything that was decided and done in a release, as one canonical document, written once.
 
-It names the SHA-256 of the manifest and of each gate's frozen evidence; its own stands in the release's row and in the
-last mail. A retried release gets a new bundle that names the one before.
+It names blob and SHA-256 of the manifest, of each gate's frozen evidence, of what a refresh or a new opening replaced
+(votes rest on these as well), and of the predictions that were compared. Its own SHA-256 stands in the release's row and in
+the last mail. A retried release gets a new bundle that names the one before.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.application.evidence import canonical_json
+from shared.application.gate_opening import evidence_path
 from shared.application.ports import Change, HistoryLine, Ports
 from shared.domain.errors import RequestRefused
 from shared.domain.model import CircuitRun, Gate, GateName, ProcessKind, Release
@@ -18,6 +21,9 @@ from shared.domain.rows import RELEASE_KEY, gate_key
 VERSION = 1
 WITH_BUNDLE = frozenset({ProcessKind.RELEASE, ProcessKind.ROLLBACK})
 MANIFEST = "manifest"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+PREDICTED = ("smoke", "live_again")
+"""Facts of a circuit that say where predictions are kept."""
 
 
 def bundle_path(release_id: str, digest: str) -> str:
@@ -100,7 +106,10 @@ def _gate(gate: Gate) -> dict[str, object]:
         "opened_at": gate.opened_at,
         "expires_at": gate.expires_at,
         "evidence": {"blob": gate.evidence_blob, "sha256": gate.digest},
-        "earlier_sha256": gate.earlier_digests,
+        "earlier_evidence": [
+            {"blob": evidence_path(gate.release_id, gate.gate, digest), "sha256": digest}
+            for digest in dict.fromkeys(gate.earlier_digests)
+        ],
         "decisions": [
             {
                 "at": vote.at,
@@ -139,6 +148,11 @@ def _circuit(run: CircuitRun) -> dict[str, object]:
         "error": run.error,
         "warnings": run.warnings,
         "facts": run.evidence,
+        "predictions": [
+            {"blob": kept["predictions"], "sha256": kept["predictions_sha256"]}
+            for name in PREDICTED
+            if isinstance(kept := run.evidence.get(name), Mapping) and "predictions_sha256" in kept
+        ],
     }
 
 
@@ -154,20 +168,33 @@ def _ledger(run: CircuitRun) -> dict[str, object]:
 
 
 def read_bundle(release_id: str, part: str, ports: Ports) -> tuple[bytes, str]:
-    """The bundle, or with `part` (`manifest` or a gate's name) one of the documents it names; and its SHA-256.
+    """The bundle, or with `part` one of the documents it names; and its SHA-256.
+
+    `part` is `manifest`, a gate's name (its evidence as it was last), or the SHA-256 of what a gate showed earlier.
 
     Raises:
         RequestRefused: 404 there is no such release or document, 409 the release has not ended.
     """
+    if DIGEST.fullmatch(part):
+        return _by_digest(release_id, part, ports), part
     if part and part not in {MANIFEST, *GateName}:
         names = ", ".join((MANIFEST, *GateName))
-        raise RequestRefused(400, "Unknown document", f"part must be one of {names}.")
+        raise RequestRefused(400, "Unknown document", f"part must be one of {names}, or the SHA-256 of a document.")
     stored = ports.releases.release(release_id)
     path, digest = _place(stored.row, part, ports) if stored else _place_kept(release_id, part, ports)
     content = ports.evidence.get(path) if path else None
     if content is None:
         raise RequestRefused(404, "No such document", f"Release {release_id} has no {part or 'evidence.json'}.")
     return content, digest
+
+
+def _by_digest(release_id: str, digest: str, ports: Ports) -> bytes:
+    """What a gate showed at some time, or an earlier bundle: their blobs are named after their content."""
+    paths = (*(evidence_path(release_id, gate, digest) for gate in GateName), bundle_path(release_id, digest))
+    found = next((content for path in paths if (content := ports.evidence.get(path)) is not None), None)
+    if found is None:
+        raise RequestRefused(404, "No such document", f"Release {release_id!r} has no document with this SHA-256.")
+    return found
 
 
 def _place(row: Release, part: str, ports: Ports) -> tuple[str, str]:

@@ -25,10 +25,12 @@ def keep_predictions(run: CircuitRun, ports: Ports, predictions: bytes | None, s
     """Write what was predicted (its first MiB) as an evidence blob; says where, and from which input it came."""
     found = ports.models.test_file(f"{test_data_path(run.circuit)}{TEST_INPUT}", limit=MOST_INPUT_BYTES)
     content = predictions or b""
-    path = predictions_path(run.release_id, run.circuit, hashlib.sha256(content).hexdigest())
+    digest = hashlib.sha256(content).hexdigest()
+    path = predictions_path(run.release_id, run.circuit, digest)
     ports.evidence.put(path, content)
     return {
         "predictions": path,
+        "predictions_sha256": digest,
         "predictions_complete": len(content) >= size,
         "input_sha256": hashlib.sha256(found[0]).hexdigest() if found else "",
     }

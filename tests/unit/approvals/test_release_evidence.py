@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,16 @@ from shared.application.evidence import canonical_json
 from shared.application.release_evidence import bundle_path, read_bundle
 from shared.domain.errors import RequestRefused
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
+from shared.domain.naming import model_name
 from shared.domain.policy import Policy
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
 from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import APPROVERS, PipelineWorld
 
+WAITING = {
+    GateName.REGISTRY: ReleasePhase.AWAITING_REGISTRY_APPROVAL,
+    GateName.PRODUCTION: ReleasePhase.AWAITING_PRODUCTION_APPROVAL,
+}
 SCRIPT = Path(__file__).parents[3] / "examples" / "verify_evidence.py"
 
 
@@ -38,19 +44,48 @@ def world() -> PipelineWorld:
     return released()
 
 
+@pytest.fixture(scope="module")
+def voted_before() -> PipelineWorld:
+    """A release with a vote on evidence that was replaced; as above."""
+    return replaced()
+
+
 def bundle(world: PipelineWorld) -> tuple[bytes, dict[str, Any]]:
     content, _ = read_bundle(RELEASE_ID, "", world.ports)
     return content, json.loads(content)
 
 
-def files_of(world: PipelineWorld, folder: Path) -> tuple[str, list[Path]]:
+def files_of(world: PipelineWorld, folder: Path, *more: str) -> tuple[str, list[Path]]:
     """What an auditor has: the number from the mail, the bundle, and the documents it names."""
     paths = []
-    for part in ("", "manifest", *GateName):
+    for part in ("", "manifest", *GateName, *more):
         content, _ = read_bundle(RELEASE_ID, part, world.ports)
         paths.append(folder / f"{part or 'evidence'}.json")
         paths[-1].write_bytes(content)
     return world.release().evidence_sha256, paths
+
+
+def replaced() -> PipelineWorld:
+    """Ann votes at gate 1, the evidence is replaced, and both vote on the newer one."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.answer(GateName.REGISTRY, recipient=APPROVERS[0])
+    first = world.gate(GateName.REGISTRY)
+    name = f"be-{model_name(CIRCUIT)}"
+    world.models.add_endpoint(Environment.PRODUCTION, name, default="by-hand", deployments=["by-hand"])
+    world.sweep_for(timedelta(minutes=16))
+    assert world.gate(GateName.REGISTRY).digest != first.digest
+    for gate in GateName:
+        to_gate(world, gate)
+        for person in APPROVERS:
+            world.answer(gate, recipient=person)
+    world.run()
+    return world
+
+
+def to_gate(world: PipelineWorld, gate: GateName) -> None:
+    world.run(lambda: world.phase() is WAITING[gate])
 
 
 def verify(sha256: str, *paths: Path) -> subprocess.CompletedProcess[str]:
@@ -101,20 +136,67 @@ def test_the_offline_command_verifies_the_bundle_and_all_it_names(world: Pipelin
     sha256, paths = files_of(world, tmp_path)
     done = verify(sha256, *paths)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Verified" in done.stdout
-    assert "3 documents" in done.stdout
+    assert done.stdout.startswith("Verified: ")
+    assert "the 3 documents" in done.stdout
 
 
-@pytest.mark.parametrize("number", range(4), ids=["bundle", "manifest", "gate 1", "gate 2"])
-def test_one_altered_byte_fails_it(world: PipelineWorld, tmp_path: Path, number: int) -> None:
-    """In the bundle as in every document it names."""
+def test_the_bundle_alone_is_not_called_verified(world: PipelineWorld, tmp_path: Path) -> None:
+    """It says which documents it has not seen, and the exit code is neither success nor an alteration's."""
+    sha256, (alone, manifest, *gates) = files_of(world, tmp_path)
+    for given, missing in (((), 3), ((manifest,), 2), (gates, 1)):
+        done = verify(sha256, alone, *given)
+        assert done.returncode == 3
+        assert "Verified" not in done.stdout
+        assert done.stdout.count("NOT CHECKED: ") == missing
+        assert f"{3 - missing} of the 3 documents that decisions rest on were given" in done.stdout
+
+
+def test_evidence_that_a_refresh_replaced_is_named_and_has_to_be_shown(
+    voted_before: PipelineWorld, tmp_path: Path
+) -> None:
+    """Ann's first vote rests on it: without that document nothing is called verified."""
+    _, said = bundle(voted_before)
+    gate = said["gates"][0]
+    (first,) = gate["earlier_evidence"]
+    votes = [(vote["by"], vote["evidence_sha256"]) for vote in gate["decisions"]]
+    last = gate["evidence"]["sha256"]
+    assert votes == [(APPROVERS[0], first["sha256"]), (APPROVERS[0], last), (APPROVERS[1], last)]
+    assert hashlib.sha256(voted_before.evidence.blobs[first["blob"]]).hexdigest() == first["sha256"]
+    sha256, paths = files_of(voted_before, tmp_path, first["sha256"])
+    assert verify(sha256, *paths).stdout.startswith("Verified: ")
+    done = verify(sha256, *paths[:-1])
+    assert done.returncode == 3
+    assert f"NOT CHECKED: what {APPROVERS[0]} saw at registry-approval (part={first['sha256']})" in done.stdout
+
+
+@pytest.mark.parametrize("number", range(5), ids=["bundle", "manifest", "gate 1", "gate 2", "replaced"])
+def test_one_altered_byte_in_anything_a_vote_rests_on_fails_it(
+    voted_before: PipelineWorld, tmp_path: Path, number: int
+) -> None:
+    """At the beginning, in the middle, at the end."""
+    (first,) = bundle(voted_before)[1]["gates"][0]["earlier_evidence"]
+    sha256, paths = files_of(voted_before, tmp_path, first["sha256"])
+    whole = paths[number].read_bytes()
+    for place in (0, len(whole) // 2, len(whole) - 1):
+        content = bytearray(whole)
+        content[place] ^= 1
+        paths[number].write_bytes(content)
+        done = verify(sha256, *paths)
+        assert done.returncode == 1
+        assert done.stdout.startswith("NOT AS IT WAS")
+
+
+def test_predictions_that_were_compared_are_named_too(world: PipelineWorld, tmp_path: Path) -> None:
+    """They need not be given; given, they are checked."""
+    _, said = bundle(world)
+    kept = [one for circuit in said["circuits"] for one in circuit["predictions"]]
+    assert len(kept) == 2
     sha256, paths = files_of(world, tmp_path)
-    content = bytearray(paths[number].read_bytes())
-    content[len(content) // 2] ^= 1
-    paths[number].write_bytes(content)
-    done = verify(sha256, *paths)
-    assert done.returncode == 1
-    assert done.stdout.startswith("NOT AS IT WAS")
+    content = world.evidence.blobs[kept[0]["blob"]]
+    predictions = tmp_path / "predictions.csv"
+    for given, code in ((content, 0), (content + b"x", 1)):
+        predictions.write_bytes(given)
+        assert verify(sha256, *paths, predictions).returncode == code
 
 
 def test_a_decision_on_evidence_that_was_never_shown_fails_it(world: PipelineWorld, tmp_path: Path) -> None:
@@ -133,11 +215,13 @@ def test_a_release_that_runs_has_no_bundle_yet() -> None:
     world = PipelineWorld()
     world.start()
     world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
-    for part, status in (("", 409), ("production-approval", 404), ("secrets", 400)):
+    for part, status in (("", 409), ("production-approval", 404), ("secrets", 400), ("0" * 64, 404)):
         with pytest.raises(RequestRefused) as refused:
             read_bundle(RELEASE_ID, part, world.ports)
         assert refused.value.status == status
-    assert read_bundle(RELEASE_ID, "registry-approval", world.ports)[1] == world.gate(GateName.REGISTRY).digest
+    digest = world.gate(GateName.REGISTRY).digest
+    assert read_bundle(RELEASE_ID, "registry-approval", world.ports)[1] == digest
+    assert read_bundle(RELEASE_ID, digest, world.ports) == read_bundle(RELEASE_ID, "registry-approval", world.ports)
 
 
 def test_a_rejected_release_has_its_rejection_in_the_bundle() -> None:
@@ -177,7 +261,7 @@ def test_its_digest_stands_in_the_production_ledger_as_well(world: PipelineWorld
     assert world.endpoints.ledger(Environment.PRODUCTION, OTHER_CIRCUIT) == []
 
 
-def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before() -> None:
+def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before(tmp_path: Path) -> None:
     """Nothing is overwritten."""
     world = PipelineWorld()
     world.start()
@@ -189,4 +273,6 @@ def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before() -> None
     world.to_phase(ReleasePhase.SUCCEEDED)
     _, said = bundle(world)
     assert said["previous_bundle_sha256"] == first != ""
-    assert bundle_path(RELEASE_ID, first) in world.evidence.blobs
+    assert hashlib.sha256(read_bundle(RELEASE_ID, first, world.ports)[0]).hexdigest() == first
+    sha256, paths = files_of(world, tmp_path, first)
+    assert verify(sha256, *paths).returncode == 0

@@ -47,6 +47,7 @@ def test_the_new_deployment_itself_is_scored_and_passes(deployed: World) -> None
     assert isinstance(event, SmokeTestPassed), event
     [call] = deployed.models.calls("start_smoke_job")
     assert call.args == {"endpoint": ENDPOINT, "deployment": DEPLOYMENT, "circuit": CIRCUIT, "job_name": JOB}
+    kept = "20251210.1/predictions/PLANT001/CIRCUIT01-e3536a390965.csv"
     assert event.evidence["smoke"] == {
         "job_name": JOB,
         "studio_url": f"https://ml.azure.com/runs/{JOB}",
@@ -56,7 +57,8 @@ def test_the_new_deployment_itself_is_scored_and_passes(deployed: World) -> None
         "running_seconds": 70.0,
         "rows": 2,
         "allowed_log_lines": [],
-        "predictions": "20251210.1/predictions/PLANT001/CIRCUIT01-e3536a390965.csv",
+        "predictions": kept,
+        "predictions_sha256": hashlib.sha256(deployed.ports.evidence.get(kept) or b"").hexdigest(),
         "predictions_complete": True,
         "input_sha256": hashlib.sha256(TEST_INPUT).hexdigest(),
     }
