@@ -9,21 +9,28 @@ from typing import Any
 from azure.communication.email import EmailClient
 from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
-from azure.identity import DefaultAzureCredential
 from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient
 from pydantic import SecretStr
 
 from shared.adapters.azure_ml.gateway import AzureMlGateway
 from shared.adapters.email import CLIENT_OPTIONS as MAIL_OPTIONS
-from shared.adapters.email import Budget, CommunicationServicesNotifier, SmtpNotifier, SmtpServer
+from shared.adapters.email import CommunicationServicesNotifier, SmtpNotifier, SmtpServer
 from shared.adapters.evidence_blobs import BlobEvidenceStore
 from shared.adapters.gate_tokens import SignedGateTokens
 from shared.adapters.service_bus import CLIENT_OPTIONS as BUS_OPTIONS
 from shared.adapters.service_bus import ServiceBusMessageBus
-from shared.adapters.table_store import CLIENT_OPTIONS, TableEndpointStore, TableReleaseStore, TableSlotStore
+from shared.adapters.sign_in import SignIn
+from shared.adapters.table_store import (
+    CLIENT_OPTIONS,
+    TableEndpointStore,
+    TableMailLog,
+    TableReleaseStore,
+    TableSlotStore,
+)
 from shared.adapters.teams import TeamsNotifier
 from shared.application.gate_texts import Estate
+from shared.application.mail_budget import MailBudget
 from shared.application.ports import Audience, Naming, Notifier, Ports
 from shared.application.retention import Keep
 from shared.config import Settings, settings
@@ -91,7 +98,7 @@ def build_ports(config: Settings) -> Ports:
         ),
         bus=ServiceBusMessageBus(_service_bus(config)),
         models=AzureMlGateway(config),
-        notifiers=_notifiers(config, estate),
+        notifiers=_notifiers(config, estate, tables),
         tokens=SignedGateTokens(
             keys=[key.get_secret_value() for key in config.link_signing_keys],
             public_url=config.public_url,
@@ -124,14 +131,14 @@ def _sends_mail(config: Settings) -> bool:
     return bool(config.acs_endpoint or config.smtp_host)
 
 
-def _notifiers(config: Settings, estate: Estate) -> Mapping[Channel, Notifier]:
+def _notifiers(config: Settings, estate: Estate, tables: TableServiceClient) -> Mapping[Channel, Notifier]:
     notifiers: dict[Channel, Notifier] = {}
     if config.acs_endpoint:
         notifiers[Channel.EMAIL] = CommunicationServicesNotifier(
             client=EmailClient(config.acs_endpoint, _credential(), **MAIL_OPTIONS),
             sender=config.mail_from,
             estate=estate,
-            budget=Budget(per_minute=config.acs_mails_per_minute, now=SystemClock().now),
+            budget=MailBudget(log=TableMailLog(tables), clock=SystemClock(), limits=config.mail_limits()),
         )
     elif config.smtp_host:
         notifiers[Channel.EMAIL] = SmtpNotifier(server=SmtpServer.of(config), estate=estate)
@@ -142,7 +149,7 @@ def _notifiers(config: Settings, estate: Estate) -> Mapping[Channel, Notifier]:
 
 @cache
 def _credential() -> TokenCredential:
-    return DefaultAzureCredential()
+    return SignIn()
 
 
 def _tables(config: Settings) -> TableServiceClient:

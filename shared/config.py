@@ -115,7 +115,10 @@ class Settings(BaseSettings):
         description="Azure Communication Services resource that sends mail, with the managed identity; takes the place of SMTP",
     )
     acs_mails_per_minute: int = Field(
-        30, ge=1, description="Sender budget of that resource; its documented default is 30 mails a minute"
+        30, ge=1, le=1000, description="Sender budget of that resource; its documented default is 30 mails a minute"
+    )
+    acs_mails_per_hour: int = Field(
+        100, ge=1, le=1000, description="Likewise; its documented default is 100 mails an hour"
     )
     mail_from: str = Field("release-pipeline@localhost.invalid", description="Sender of all mails")
     teams_webhook_url: SecretStr = Field(
@@ -240,6 +243,10 @@ class Settings(BaseSettings):
         if any(len(key.get_secret_value()) < 32 for key in self.link_signing_keys):
             raise ValueError("every key in LINK_SIGNING_KEYS needs at least 32 characters")
         return self
+
+    def mail_limits(self) -> dict[timedelta, int]:
+        """How many mails Azure Communication Services takes within which time, from the whole app."""
+        return {timedelta(minutes=1): self.acs_mails_per_minute, timedelta(hours=1): self.acs_mails_per_hour}
 
     def policy(self) -> Policy:
         """The policy that new releases get."""

@@ -8,6 +8,8 @@ from itertools import islice, takewhile
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient, ContentSettings
 
+from shared.adapters.retry_after import retry_after
+from shared.adapters.sign_in import is_refused
 from shared.application.ports import ARTIFACT_NAME, MOST_ARTIFACT_BYTES
 from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, PipelineError, TransientError
 
@@ -107,9 +109,11 @@ def _translated(what: str) -> Iterator[None]:
 def _translate(error: AzureError, what: str) -> PipelineError:
     status = (error.status_code or 0) if isinstance(error, HttpResponseError) else 0
     said = error.message.splitlines()[0] if error.message else type(error).__name__
-    if status in {0, 408, 429} or status >= 500:
-        return TransientError(f"blob storage, {what}: {said}")
-    if status in {401, 403, 404}:
+    refused = is_refused(error)
+    if not refused and (status in {0, 408, 429} or status >= 500):
+        wish = retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
+        return TransientError(f"blob storage, {what}: {said}", retry_after=wish)
+    if refused or status in {401, 403, 404}:
         return ConfigurationError(
             f"blob storage, {what}: {said}. Check the container settings and the app's role on the storage account"
         )

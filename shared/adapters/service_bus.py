@@ -18,6 +18,7 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
 )
 
+from shared.adapters.sign_in import is_refused
 from shared.application.messages import kind_of, message_id, to_json
 from shared.application.ports import Sendable
 from shared.domain.commands import StepKind
@@ -144,11 +145,17 @@ def _translated(queue: str) -> Iterator[None]:
         raise _translate(error, queue) from error
 
 
+def _within(error: Exception) -> BaseException | None:
+    """What the SDK wraps: it reports a sign-in that failed as one of its own errors."""
+    inner: BaseException | None = getattr(error, "inner_exception", None)
+    return inner or error.__cause__
+
+
 def _translate(error: Exception, queue: str) -> PipelineError:
     match error:
         case MessageSizeExceededError():
             return PermanentError(f"Service Bus, queue {queue}: a message is too large: {error}")
-        case _ if isinstance(error, REFUSED):
+        case _ if isinstance(error, REFUSED) or is_refused(error) or is_refused(_within(error)):
             return ConfigurationError(
                 f"Service Bus, queue {queue}: {error}. Check the ServiceBus settings and the app's role on the namespace"
             )

@@ -7,6 +7,7 @@ import ssl
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
+from shared.adapters.retry_after import retry_after
 from shared.adapters.teams_card import card_message
 from shared.application.ports import Letter
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -30,7 +31,7 @@ class TeamsNotifier:
         url = _checked(self._webhook_url)
         body = json.dumps(card_message(letter), ensure_ascii=False).encode()
         try:
-            status, retry_after = _post(url, body)
+            status, wish = _post(url, body)
         except ssl.SSLCertVerificationError as error:
             raise ConfigurationError(
                 f"the Teams webhook's certificate is not trusted: {error.verify_message}"
@@ -38,7 +39,7 @@ class TeamsNotifier:
         except (http.client.HTTPException, OSError) as error:
             # `from None`: the cause of a failed connection may name the address.
             raise TransientError(f"the Teams webhook does not answer: {type(error).__name__}") from None
-        _judge(status, retry_after)
+        _judge(status, wish)
 
 
 def _checked(text: str) -> SplitResult:
@@ -64,7 +65,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _post(url: SplitResult, body: bytes) -> tuple[int, str]:
+def _post(url: SplitResult, body: bytes) -> tuple[int, timedelta | None]:
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=TIMEOUT_SECONDS)
     try:
@@ -72,17 +73,16 @@ def _post(url: SplitResult, body: bytes) -> tuple[int, str]:
         connection.request("POST", target, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         response.read(1024)
-        return response.status, response.headers.get("Retry-After", "")
+        return response.status, retry_after(dict(response.headers))
     finally:
         connection.close()
 
 
-def _judge(status: int, retry_after: str) -> None:
+def _judge(status: int, wish: timedelta | None) -> None:
     if 200 <= status < 300:
         return
     if status in {408, 429} or status >= 500:
-        wait = timedelta(seconds=int(retry_after)) if retry_after.isdecimal() else None
-        raise TransientError(f"the Teams webhook answered {status}", retry_after=wait)
+        raise TransientError(f"the Teams webhook answered {status}", retry_after=wish)
     if status in {401, 403, 404, 410}:
         raise ConfigurationError(f"the Teams webhook answered {status}: TEAMS_WEBHOOK_URL is no longer valid")
     raise PermanentError(f"the Teams webhook answered {status}")

@@ -26,6 +26,7 @@ from shared.domain.model import (
     HistoryEntry,
     LedgerEntry,
     LedgerNote,
+    MailsSent,
     Notice,
     Release,
     Round,
@@ -246,6 +247,19 @@ class SlotStore(Protocol):
 
     def write_slot(self, slot: Slot, etag: str) -> None:
         """ConflictError: somebody was quicker."""
+
+
+class MailLog(Protocol):
+    """When mails were sent last, by whichever instance: the service counts against the whole subscription."""
+
+    def sent(self) -> Versioned[MailsSent] | None: ...
+
+    def write_sent(self, sent: MailsSent, *, etag: str | None) -> None:
+        """Insert (etag None) or replace.
+
+        Raises:
+            ConflictError: another instance was quicker.
+        """
 
 
 ARTIFACT_NAME = "changed_circuits.json"
@@ -542,6 +556,13 @@ class Notifier(Protocol):
 
     def deliver(self, letter: Letter) -> None:
         """Raises TransientError when the channel is down, PermanentError when it will never take this."""
+
+
+class SenderBudget(Protocol):
+    """How many mails may still be sent."""
+
+    def take(self) -> None:
+        """Count one mail that is about to be sent; TransientError with the wait if there is no room for it."""
 
 
 class GateTokens(Protocol):

@@ -423,3 +423,10 @@ class Slot:
     owner: str = ""
     """`release|gen|plant|circuit`; empty: free."""
     leased_until: datetime = LONG_AGO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailsSent:
+    """When mails were handed in, as far back as a sender's budget counts."""
+
+    at: tuple[datetime, ...] = ()

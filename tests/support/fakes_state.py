@@ -34,6 +34,7 @@ from shared.domain.model import (
     HistoryEntry,
     LedgerEntry,
     LedgerNote,
+    MailsSent,
     Notice,
     Release,
     Round,
@@ -456,6 +457,24 @@ class FakeSlotStore(Service):
             if self.known[slot.number].etag != etag:
                 raise ConflictError(f"slot {slot.number} is not as it was read")
             self.known[slot.number] = Versioned(row=slot, etag=self.new_etag())
+
+
+@dataclass
+class FakeMailLog(Service):
+    """`MailLog`."""
+
+    stored: Versioned[MailsSent] | None = None
+
+    def sent(self) -> Versioned[MailsSent] | None:
+        self.asked("sent")
+        return self.stored
+
+    def write_sent(self, sent: MailsSent, *, etag: str | None) -> None:
+        self.asked("write_sent")
+        with self.lock_:
+            if (self.stored.etag if self.stored else None) != etag:
+                raise ConflictError("another instance was quicker")
+            self.stored = Versioned(row=sent, etag=self.new_etag())
 
 
 # --------------------------------------------------------------------------------- evidence and messages

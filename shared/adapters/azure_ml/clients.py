@@ -17,7 +17,7 @@ from azure.storage.blob import ContainerClient
 
 from shared.adapters.azure_ml.blobs import BlobFolder, datastore_path, open_container, open_signed, path_in_container
 from shared.adapters.azure_ml.errors import service_errors
-from shared.adapters.azure_ml.sign_in import SignIn
+from shared.adapters.sign_in import SignIn
 from shared.config import Settings
 from shared.domain.errors import ConfigurationError, PermanentError
 from shared.domain.model import Environment

@@ -26,7 +26,8 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from shared.adapters.azure_ml.sign_in import SignInBroke
+from shared.adapters.retry_after import retry_after
+from shared.adapters.sign_in import SignInBroke
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 
 TRANSIENT = frozenset(
@@ -42,7 +43,7 @@ MISSING_WORKSPACE = re.compile(r"workspaces/[^/'\s]+' under resource group")
 INVOKE_GAVE_UP = "Max retry attempts reached"
 """How the SDK's invoke reports five failed connections: as an MlException without a cause."""
 LONGEST_MESSAGE = 1000
-SECONDS = re.compile(r"\d+(\.\d+)?")
+MILLISECONDS = re.compile(r"\d+(\.\d+)?")
 
 SERVICE_ERRORS = (AzureError, ValueError, OSError)
 """Everything the SDKs raise for what happens outside this process."""
@@ -122,8 +123,8 @@ def _message(error: Exception) -> str:
 
 def _retry_after(error: HttpResponseError) -> timedelta | None:
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
-    for name, unit in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         value = headers.get(name)
-        if value and SECONDS.fullmatch(value):
-            return timedelta(seconds=float(value) / unit)
-    return None
+        if value and MILLISECONDS.fullmatch(value):
+            return timedelta(milliseconds=float(value))
+    return retry_after(headers)

@@ -1,18 +1,15 @@
 """Adapter: delivers letters through Azure Communication Services and tells what passes by itself from what does not."""
 
-import threading
 import uuid
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from azure.communication.email import EmailClient
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 
 from shared.adapters.email.message import address, message_id, thread_id
+from shared.adapters.retry_after import retry_after
+from shared.adapters.sign_in import is_refused
 from shared.application.gate_texts import Estate
-from shared.application.ports import Letter
+from shared.application.ports import Letter, SenderBudget
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 from shared.pages.mails import render_mail
 
@@ -20,34 +17,12 @@ CLIENT_OPTIONS = {"retry_total": 0}
 """The notice's own back-off repeats; a client that waits inside would block a function for minutes."""
 WAIT_SECONDS = 20
 POLL_SECONDS = 1
-MINUTE = timedelta(minutes=1)
-
-
-@dataclass(slots=True, kw_only=True)
-class Budget:
-    """So many mails a minute and process: the service counts against the whole subscription, and blocks above it."""
-
-    per_minute: int
-    now: Callable[[], datetime]
-    _sent: deque[datetime] = field(default_factory=deque)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self) -> None:
-        """TransientError with the wait, if this minute's mails are used up."""
-        with self._lock:
-            now = self.now()
-            while self._sent and self._sent[0] <= now - MINUTE:
-                self._sent.popleft()
-            if len(self._sent) >= self.per_minute:
-                wait = self._sent[0] + MINUTE - now
-                raise TransientError(f"{self.per_minute} mails were sent within a minute", retry_after=wait)
-            self._sent.append(now)
 
 
 class CommunicationServicesNotifier:
     """The mail channel over REST. The operation id follows from the message id: sent twice, it is one mail."""
 
-    def __init__(self, *, client: EmailClient, sender: str, estate: Estate, budget: Budget) -> None:
+    def __init__(self, *, client: EmailClient, sender: str, estate: Estate, budget: SenderBudget) -> None:
         self._client = client
         self._sender = sender
         self._estate = estate
@@ -91,13 +66,14 @@ class CommunicationServicesNotifier:
 
 def _translated(error: AzureError) -> PipelineError:
     response = error.response if isinstance(error, HttpResponseError) else None
+    if response is None and is_refused(error):
+        return ConfigurationError("the app's identity gets no token for the mail service: check AZURE_CLIENT_ID")
     if response is None:
         return TransientError(f"the mail service does not answer: {type(error).__name__}")
     status, said = response.status_code or 0, " ".join(str(error.message).split())[:200]
     if status in {408, 429} or status >= 500:
-        wait = str(getattr(response, "headers", {}).get("Retry-After", ""))
-        retry_after = timedelta(seconds=int(wait)) if wait.isdecimal() else None
-        return TransientError(f"the mail service answered {status}", retry_after=retry_after)
+        wish = retry_after(getattr(response, "headers", None) or {})
+        return TransientError(f"the mail service answered {status}", retry_after=wish)
     if status in {401, 403}:
         return ConfigurationError(f"the mail service answered {status}: check ACS_ENDPOINT and the app's role on it")
     return PermanentError(f"the mail service refused the message: {said}")

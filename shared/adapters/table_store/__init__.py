@@ -5,6 +5,7 @@ from typing import Any
 from azure.data.tables import TableServiceClient
 
 from shared.adapters.table_store.endpoint_store import TableEndpointStore
+from shared.adapters.table_store.mail_log import TableMailLog
 from shared.adapters.table_store.release_store import TableReleaseStore
 from shared.adapters.table_store.slot_store import TableSlotStore
 from shared.adapters.table_store.table import Table
@@ -13,6 +14,7 @@ __all__ = [
     "CLIENT_OPTIONS",
     "TABLES",
     "TableEndpointStore",
+    "TableMailLog",
     "TableReleaseStore",
     "TableServiceClient",
     "TableSlotStore",

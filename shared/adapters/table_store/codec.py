@@ -137,8 +137,13 @@ def _value(hint: Any, name: str, columns: Mapping[str, Any]) -> object:
     if not isinstance(value, str):
         return _typed(hint, value)
     text = joined(name, columns)
-    scalar = hint is str or datetime in (hint, *get_args(hint)) or (isinstance(hint, type) and issubclass(hint, Enum))
+    scalar = hint is str or _is_time(hint) or (isinstance(hint, type) and issubclass(hint, Enum))
     return _typed(hint, text if scalar else json.loads(text))
+
+
+def _is_time(hint: Any) -> bool:
+    """`datetime`, or `datetime | None`; several of them are JSON."""
+    return hint is datetime or (datetime in get_args(hint) and get_origin(hint) is not tuple)
 
 
 def joined(name: str, columns: Mapping[str, Any]) -> str:
@@ -151,7 +156,7 @@ def joined(name: str, columns: Mapping[str, Any]) -> str:
 
 def _typed(hint: Any, value: Any) -> Any:
     """A JSON or column value as what the annotation says."""
-    if datetime in (hint, *get_args(hint)):
+    if _is_time(hint):
         return datetime.fromisoformat(value)
     if hint is Policy:
         return policy_from_json(value)

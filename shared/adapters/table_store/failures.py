@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.adapters.retry_after import retry_after
+from shared.adapters.sign_in import is_refused
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 
 LOST_ROW = frozenset({404, 409, 412})
@@ -24,9 +26,10 @@ def is_transient(status: int) -> bool:
 def translate(error: AzureError, what: str) -> PipelineError:
     status = status_of(error)
     said = error.message.splitlines()[0] if error.message else type(error).__name__
-    if is_transient(status):
+    refused = is_refused(error)
+    if is_transient(status) and not refused:
         return TransientError(f"table storage, {what}: {said}", retry_after=_retry_after(error))
-    if status in {401, 403, 404}:
+    if refused or status in {401, 403, 404}:
         return ConfigurationError(
             f"table storage, {what}: {said}. Check the StateStorage settings and the app's role on that account"
         )
@@ -34,9 +37,7 @@ def translate(error: AzureError, what: str) -> PipelineError:
 
 
 def _retry_after(error: AzureError) -> timedelta | None:
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    wish = headers.get("Retry-After", "")
-    return timedelta(seconds=int(wish)) if wish.isdecimal() else None
+    return retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
 
 
 @contextmanager

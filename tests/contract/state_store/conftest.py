@@ -7,11 +7,17 @@ from dataclasses import dataclass, replace
 import pytest
 from azure.data.tables import TableServiceClient
 
-from shared.adapters.table_store import CLIENT_OPTIONS, TableEndpointStore, TableReleaseStore, TableSlotStore
-from shared.application.ports import EndpointStore, ReleaseStore, SlotStore
+from shared.adapters.table_store import (
+    CLIENT_OPTIONS,
+    TableEndpointStore,
+    TableMailLog,
+    TableReleaseStore,
+    TableSlotStore,
+)
+from shared.application.ports import EndpointStore, MailLog, ReleaseStore, SlotStore
 from tests.support.azurite import Account
 from tests.support.dropping_proxy import BUSY, CONNECTION_LOST, dropping_proxy
-from tests.support.fakes_state import FakeEndpointStore, FakeReleaseStore, FakeSlotStore
+from tests.support.fakes_state import FakeEndpointStore, FakeMailLog, FakeReleaseStore, FakeSlotStore
 
 LOSSES = {"tables-connection-lost": CONNECTION_LOST, "tables-503-after-commit": BUSY}
 
@@ -23,13 +29,16 @@ class Stores:
     releases: ReleaseStore
     endpoints: EndpointStore
     slots: SlotStore
+    mails: MailLog
 
 
 @pytest.fixture(params=["fake", "tables", *LOSSES])
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     """Empty stores."""
     if request.param == "fake":
-        yield Stores(releases=FakeReleaseStore(), endpoints=FakeEndpointStore(), slots=FakeSlotStore())
+        yield Stores(
+            releases=FakeReleaseStore(), endpoints=FakeEndpointStore(), slots=FakeSlotStore(), mails=FakeMailLog()
+        )
         return
     account: Account = request.getfixturevalue("account")
     with (
@@ -43,7 +52,10 @@ def tables_of(account: Account, **options: float) -> Iterator[Stores]:
     """Table Storage as it is."""
     with TableServiceClient.from_connection_string(account.connection_string, **CLIENT_OPTIONS | options) as service:
         yield Stores(
-            releases=TableReleaseStore(service), endpoints=TableEndpointStore(service), slots=TableSlotStore(service)
+            releases=TableReleaseStore(service),
+            endpoints=TableEndpointStore(service),
+            slots=TableSlotStore(service),
+            mails=TableMailLog(service),
         )
 
 
@@ -69,3 +81,8 @@ def endpoints(stores: Stores) -> EndpointStore:
 @pytest.fixture
 def slots(stores: Stores) -> SlotStore:
     return stores.slots
+
+
+@pytest.fixture
+def mails(stores: Stores) -> MailLog:
+    return stores.mails

@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import HttpResponse as TransportResponse
 from azure.identity import CredentialUnavailableError
 
 from shared.adapters.azure_ml.errors import service_errors, translated, unless_missing
-from shared.adapters.azure_ml.sign_in import SignInBroke
+from shared.adapters.sign_in import SignInBroke
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 
 ARM_NO_WORKSPACE = (
@@ -108,12 +108,15 @@ def test_the_services_own_sentence_and_code_survive() -> None:
     [
         ({"Retry_After": "7"}, timedelta(seconds=7)),
         ({"retry_after_ms": "250"}, timedelta(milliseconds=250)),
-        ({"Retry_After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        (
+            {"Retry_After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:27:15 GMT"},
+            timedelta(seconds=45),
+        ),
         ({}, None),
     ],
 )
 def test_the_services_wish_to_wait_is_passed_on(headers: dict[str, str], wait: timedelta | None) -> None:
-    """Seconds or milliseconds; a date is left to our own back-off."""
+    """Seconds, milliseconds, or a date."""
     result = translated(answered(429, **headers), "looking")
     assert isinstance(result, TransientError)
     assert result.retry_after == wait

@@ -1,4 +1,4 @@
-"""Adapter: the app's identity, whose errors tell a sign-in service that broke from one that said no.
+"""Adapters: the app's identity in Azure, whose errors tell a sign-in service that broke from one that said no.
 
 `DefaultAzureCredential` reports both as `ClientAuthenticationError`, at first sight without the answer it got.
 """
@@ -19,6 +19,11 @@ PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 class SignInBroke(ClientAuthenticationError):
     """The sign-in service failed or could not be reached; it may work later."""
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Did the sign-in service, or the service that was called, say no to this identity?"""
+    return isinstance(error, ClientAuthenticationError) and not isinstance(error, SignInBroke)
 
 
 class _Exchange:
