@@ -2,8 +2,8 @@
 # Says in one line what this machine lacks for the local stack, before anything is installed.
 #   preflight.sh python      prints the path of the Python that .python-version asks for
 #   preflight.sh tools       Python, Node and npm
-#   preflight.sh options     what the demo is told: SCENARIO, DEMO_MINUTES
-#   preflight.sh ports       STACK_PORT_BASE, and the stack's ports unless this stack is up
+#   preflight.sh options     what the demo is told: APPROVALS, SCENARIO, DEMO_MINUTES
+#   preflight.sh ports       what the stack is told: APPROVALS, STACK_PORT_BASE; and its ports unless this stack is up
 #   preflight.sh free-base   prints a port base that is free now
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -69,6 +69,13 @@ need_node() {
         fail "npm is missing although Node $version is there: install npm (https://nodejs.org) and run this again."
 }
 
+need_approvals() {
+    case "${APPROVALS:-}" in
+    '' | link | entra) ;;
+    *) fail "APPROVALS is '$APPROVALS': give link or entra." ;;
+    esac
+}
+
 case "${1:-}" in
 python)
     need_python
@@ -80,10 +87,12 @@ tools)
     need_node
     ;;
 options)
+    need_approvals
     need_python
     exec "$python" -P "$root/local/demo/options.py"
     ;;
 ports)
+    need_approvals
     need_python
     exec "$python" -P "$root/local/stack/ports.py" check "--base=${STACK_PORT_BASE:-}" \
         "--lock=${STACK_DIR:-$root/.local}/supervisor.lock"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.demo.options import Scenario
+from local.stack.approvals import Approvals
 from local.stack.places import ROOT
 from local.stack.ports import free_base
 
@@ -117,6 +118,8 @@ def test_a_taken_port_stops_before_anything_starts(clone: Path, machine: Path) -
 @pytest.mark.parametrize(
     ("what", "variables", "says"),
     [
+        ("options", {"APPROVALS": "teams"}, ("'teams'", *Approvals)),
+        ("ports", {"APPROVALS": "ENTRA"}, ("'ENTRA'", *Approvals)),
         ("options", {"SCENARIO": "nonsense"}, ("'nonsense'", *Scenario)),
         ("options", {"DEMO_MINUTES": "soon"}, ("'soon'", "a number above 0", "1440")),
         ("options", {"DEMO_MINUTES": "-1"}, ("'-1'", "a number above 0")),
@@ -144,6 +147,15 @@ def test_every_scenario_passes_in_silence(clone: Path, machine: Path, scenario: 
     """The check knows the very names that the demo knows, with nothing installed."""
     install_python(machine)
     done = preflight(clone, machine, "options", SCENARIO=scenario, DEMO_MINUTES="0.5")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("approvals", ["", *Approvals])
+@pytest.mark.parametrize("what", ["options", "ports"])
+def test_every_way_to_approve_passes_in_silence(clone: Path, machine: Path, what: str, approvals: str) -> None:
+    """The check knows the very values that the stack knows."""
+    install_python(machine)
+    done = preflight(clone, machine, what, APPROVALS=approvals, STACK_PORT_BASE=str(free_base()))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
