@@ -48,3 +48,14 @@ def test_the_samples_limits_are_the_documents(monkeypatch: pytest.MonkeyPatch) -
     assert defaults.policy().poll.total_seconds() == 30
     assert defaults.policy().smoke_limit.total_seconds() == 15 * 60
     assert defaults.policy().gate_limit.total_seconds() == 24 * 3600
+
+
+def test_nothing_that_is_delivered_has_the_host_record_queries() -> None:
+    """SECURITY.md: links to pages carry their token in the query, which the host's telemetry leaves out unless told to."""
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    assert host["telemetryMode"] == "OpenTelemetry"
+    assert "applicationInsights" not in host["logging"]
+    delivered = [ROOT / "host.json", ROOT / "local.settings.sample.json", *(ROOT / "infra").rglob("*.*")]
+    texts = {path.name: path.read_text(encoding="utf-8").lower() for path in delivered if path.is_file()}
+    for switch in ("DISABLE_URL_QUERY_REDACTION", "enableQueryStringTracing"):
+        assert [name for name, text in texts.items() if switch.lower() in text] == []

@@ -112,8 +112,10 @@ def test_the_newest_key_signs() -> None:
 
 def test_a_link_older_than_the_limit_is_refused() -> None:
     """The row's deadline decides; this only bounds how long a signature counts at all."""
-    token = token_in(tokens_of(NEW).link(a_gate(), APPROVER).url)
-    assert tokens_of(NEW, max_age=timedelta(seconds=-1)).read(token) is None
+    made, late = tokens_of(NEW), tokens_of(NEW, max_age=timedelta(seconds=-1))
+    assert late.read(token_in(made.link(a_gate(), APPROVER).url)) is None
+    assert late.read_view(made.view_url("20251210.1").partition("=")[2]) is None
+    assert late.read_rollback(made.rollback_link("20251210.1", APPROVER).url.partition("=")[2]) is None
 
 
 def test_the_code_is_six_digits_and_the_same_in_every_repeated_mail() -> None:
