@@ -240,7 +240,7 @@ def a_letter(moment: Moment = Moment.GATE_OPENED, **changes: object) -> Letter:
 def a_rollback(**changes: object) -> Release:
     """Two circuits put back after a bad night."""
     rollback = a_release(
-        release_id="rollback-20251211-0930-7f3a",
+        release_id="rollback-527dd08840a67573",
         kind=ProcessKind.ROLLBACK,
         phase=ReleasePhase.SUCCEEDED,
         build_id="",
@@ -272,7 +272,7 @@ def rolled_back_runs() -> tuple[CircuitRun, ...]:
 
 def checked_runs() -> tuple[CircuitRun, ...]:
     """The smoke test after a rollback: one passed, one failed, one can't be tested."""
-    of_check = {"release_id": "check-20251211-0930-7f3a", "deployment": "deployment-20251203-5"}
+    of_check = {"release_id": "check-527dd08840a67573", "deployment": "deployment-20251203-5"}
     smoke = {"job_name": "smoke-1", "rows": 24, "seconds": 95.0, "studio_url": "https://ml.azure.com/runs/smoke-1"}
     said = "smoke test failed: job smoke-2 ended as Failed, not Completed; investigate"
     gone = HistoryEntry(

@@ -1,11 +1,12 @@
 """Every page and mail with sample data, and a small web server that shows them as the app would."""
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from local.functions_host.easy_auth import parse_people, sign_in_page
@@ -80,6 +81,8 @@ DECISION = GateDecision(
     comment="Metrics fine",
     digest="9b1c" * 16,
 )
+THIRD_OF_DECEMBER, TENTH_OF_DECEMBER = NOW - timedelta(days=7, hours=3, minutes=23), NOW - timedelta(hours=5)
+ASKED = datetime(2025, 12, 3, 14, tzinfo=UTC)
 REJECTION = replace(DECISION, decision="reject", comment="The cutoff date should be 2025-12-01: wrong build")
 
 BARRED = f"{APPROVER} asked for this release, so somebody else must decide (REQUESTER_MAY_APPROVE is off)."
@@ -208,7 +211,7 @@ def sample_pages() -> Mapping[str, str]:
             ReleaseView(release=_drift(), runs=(), gates=(), summary="", now=NOW, marks=_drift().warnings)
         ),
         "circuit": render_circuit(_circuit()),
-        "circuit-at": render_circuit(replace(_circuit(), at=NOW - timedelta(days=7), times=_circuit().times[2:])),
+        "circuit-at": render_circuit(circuit_asked()),
         "releases": render_releases(ReleasesView(releases=_list(), now=NOW, next_cursor="next")),
         "error": render_error(404, "Not found", "There is no such page, or the link is not complete."),
     }
@@ -283,49 +286,83 @@ def _in_test() -> tuple[CircuitRun, ...]:
 
 
 def _circuit() -> CircuitView:
-    """Three times: a rollback, the release it undid, and one from before the pipeline."""
-    circuit = CIRCUITS[0]
-    approved = a_gate(GateName.PRODUCTION, state=GateState.APPROVED, decisions=(DECISION,))
-    entries = (
-        (3, "deployment-20251203-5", "deployment-20251210-1", "rollback-20251211-0930-7f3a", NOW),
-        (2, "deployment-20251210-1", "deployment-20251203-5", "20251210.1", NOW - timedelta(days=1)),
-        (1, "deployment-20251203-5", "", "20251203.5", NOW - timedelta(days=8)),
+    """A release of the third of December, one of the tenth, and the rollback that undid it in the afternoon."""
+    first = _went_live("20251203.5", fence=1, at=THIRD_OF_DECEMBER, until=TENTH_OF_DECEMBER)
+    second = _went_live("20251210.1", fence=2, at=TENTH_OF_DECEMBER, until=NOW, previous=first.entry.deployment)
+    rollback = a_rollback()
+    brought_back = replace(
+        first,
+        entry=replace(
+            first.entry,
+            fence=3,
+            previous=second.entry.deployment,
+            release_id=rollback.release_id,
+            activated_at=NOW,
+            by=rollback.requested_by,
+        ),
+        until=None,
+        release=rollback,
+        bundle_sha256=_sha256(rollback.release_id),
     )
-    ends = (None, NOW, NOW - timedelta(days=1))
-    times = [
-        LiveTime(
-            entry=LedgerEntry(
-                environment=Environment.PRODUCTION,
-                circuit=circuit,
-                fence=fence,
-                deployment=deployment,
-                previous=previous,
-                release_id=release_id,
-                activated_at=at,
-                by="build of main",
-            ),
-            until=until,
-            release=_rollback() if fence == 3 else a_release(release_id=release_id),
-            gate=approved,
-            gate_release=a_release(release_id="20251203.5" if fence == 3 else release_id),
-            approval=Approval(release_id=approved.release_id, by=(APPROVER,), at=NOW, evidence_sha256=approved.digest),
-            bundle_sha256="75b37ca0d720f39c1d14da9d91e4d7979321b7fb3d36777cb51f14903da562e6",
-            model=f"plant001-circuit01 {deployment.removeprefix('deployment-')}",
-            cutoff_date="2025-11-01",
-        )
-        for (fence, deployment, previous, release_id, at), until in zip(entries, ends, strict=True)
-    ]
     lock = EndpointLock(
         environment=Environment.PRODUCTION,
-        circuit=circuit,
-        owner="rollback-20251211-0930-7f3a",
+        circuit=CIRCUITS[0],
+        owner=rollback.release_id,
         owner_seq=1,
         fence=3,
         hold_until=NOW + timedelta(days=14),
-        hold_by="otto@example.com",
-        hold_why="predictions drifted overnight",
+        hold_by=rollback.requested_by,
+        hold_why=rollback.reason_asked,
     )
-    return CircuitView(circuit=circuit, now=NOW + timedelta(hours=2), times=times, lock=lock)
+    times = [brought_back, second, first]
+    return CircuitView(circuit=CIRCUITS[0], now=NOW + timedelta(hours=2), times=times, lock=lock)
+
+
+def _went_live(release_id: str, *, fence: int, at: datetime, until: datetime, previous: str = "") -> LiveTime:
+    """A release's time: approved a quarter of an hour before, on evidence of its own."""
+    seen = _sha256(f"evidence of {release_id}")
+    vote = replace(DECISION, at=at - timedelta(minutes=15), digest=seen)
+    gate = a_gate(
+        GateName.PRODUCTION,
+        release_id=release_id,
+        state=GateState.APPROVED,
+        opened_at=at - timedelta(minutes=50),
+        digest=seen,
+        decisions=(vote,),
+    )
+    number = release_id.replace(".", "-")
+    release = a_release(release_id=release_id, phase=ReleasePhase.SUCCEEDED)
+    return LiveTime(
+        entry=LedgerEntry(
+            environment=Environment.PRODUCTION,
+            circuit=CIRCUITS[0],
+            fence=fence,
+            deployment=f"deployment-{number}",
+            previous=previous,
+            release_id=release_id,
+            activated_at=at,
+            by=f"release {release_id}",
+        ),
+        until=until,
+        release=release,
+        gate=gate,
+        gate_release=release,
+        approval=Approval(release_id=release_id, by=(vote.by,), at=vote.at, evidence_sha256=seen),
+        bundle_sha256=_sha256(release_id),
+        model=f"plant001-circuit01 {number}",
+        cutoff_date="2025-10-01" if fence == 1 else "2025-11-01",
+    )
+
+
+def circuit_asked() -> CircuitView:
+    """What scored PLANT001/CIRCUIT01 on 3 December at 14:00? The one time that spans it."""
+    view = _circuit()
+    spans = [time for time in view.times if time.entry.activated_at <= ASKED < (time.until or view.now)]
+    return replace(view, at=ASKED, times=spans)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _list() -> tuple[Listed, ...]:
@@ -384,9 +421,7 @@ def sample_letters() -> Mapping[str, Letter]:
         ),
         "check-failed": a_letter(
             Moment.CHECK_FAILED,
-            release=a_rollback(
-                release_id="check-20251211-0930-7f3a", kind=ProcessKind.CHECK, phase=ReleasePhase.FAILED
-            ),
+            release=a_rollback(release_id="check-527dd08840a67573", kind=ProcessKind.CHECK, phase=ReleasePhase.FAILED),
             runs=checked_runs(),
             gates=(),
         ),

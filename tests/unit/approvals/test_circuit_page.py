@@ -130,6 +130,23 @@ def test_the_page_names_the_bundle_and_the_evidence_that_was_seen(world: Pipelin
     assert time.bundle_sha256 in html
 
 
+def test_an_answer_about_the_past_is_not_mixed_with_what_holds_today() -> None:
+    """A hold of this afternoon says nothing about the third of December; the page of today says it."""
+    world = PipelineWorld()
+    world.release_all("20251210.1", CIRCUIT)
+    world.clock.forward(timedelta(days=1))
+    world.release_all(SECOND, CIRCUIT, build="12346")
+    before = world.clock.now()
+    world.clock.forward(HOUR)
+    world.roll_back(release_id=SECOND)
+    world.run()
+    assert "Held until" in render_circuit(circuit_view(CIRCUIT, None, world.ports))
+    then = render_circuit(circuit_view(CIRCUIT, before, world.ports))
+    assert "Held until" not in then
+    assert "it was <strong>deployment-20251211-1</strong>" in then
+    assert "asked for by release" not in then
+
+
 def test_a_moment_that_has_not_come_has_no_answer(world: PipelineWorld) -> None:
     """Neither on the page nor by API, which says what time it is."""
     ahead = world.clock.now() + HOUR

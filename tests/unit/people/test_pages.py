@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
@@ -22,7 +23,7 @@ from shared.pages import (
 from shared.pages.formats import age, duration, number, time_left
 from tests.support.outline import Outline, text_of
 from tests.support.release_samples import APPROVER, NOW, a_gate, a_release, a_run, failed_runs, three_runs
-from tests.support.sample_pages import DECISION, an_approval, many_runs, sample_mails, sample_pages
+from tests.support.sample_pages import DECISION, an_approval, circuit_asked, many_runs, sample_mails, sample_pages
 
 HOSTILE = "<script>alert(1)</script>{{ 7 * 7 }}{% raw %}\"'><img src=x onerror=alert(1)>"
 
@@ -363,3 +364,18 @@ def test_times_and_numbers_are_told_without_surprises() -> None:
 def test_the_page_says_in_whose_name_the_answer_goes() -> None:
     """A forwarded mail is noticed."""
     assert f"You answer as {APPROVER}" in text_of(render_approval(an_approval()))
+
+
+def test_the_sample_of_one_moment_does_not_contradict_itself() -> None:
+    """What scored PLANT001/CIRCUIT01 on 3 December at 14:00: live before it, until after it, approved before it was live."""
+    view = circuit_asked()
+    (time,) = view.times
+    assert view.at == datetime(2025, 12, 3, 14, tzinfo=UTC)
+    assert time.until is not None
+    assert time.approval is not None
+    assert time.approval.at is not None
+    assert time.approval.at < time.entry.activated_at <= view.at < time.until
+    assert time.gate is not None
+    assert {time.entry.release_id, time.gate.release_id, time.approval.release_id} == {"20251203.5"}
+    assert time.gate.opened_at < time.gate.decisions[0].at == time.approval.at
+    assert time.approval.evidence_sha256 == time.gate.digest == time.gate.decisions[0].digest
