@@ -7,6 +7,7 @@ import azure.functions as func
 
 from shared.application.circuit_history import circuit_view, moment_asked
 from shared.application.queries import Queries
+from shared.application.release_evidence import read_bundle
 from shared.bootstrap import ports
 from shared.domain.model import Circuit
 from shared.domain.naming import DRIFT_PREFIX
@@ -63,6 +64,19 @@ def artifact(req: func.HttpRequest) -> func.HttpResponse:
     # As plain text: whatever a build writes into it, no browser takes it for a page.
     headers = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
     return func.HttpResponse(Queries(ports()).artifact(release_id), mimetype="text/plain", headers=headers)
+
+
+@blueprint.route(route="releases/{id}/evidence.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@replies(as_page=True)
+def evidence(req: func.HttpRequest) -> func.HttpResponse:
+    """What was shown at a gate, or the whole bundle, byte for byte, for whoever may see the release's page."""
+    release_id = req.route_params["id"]
+    if not reader_of(req).may_see(release_id):
+        back = f"/releases/{quote(release_id, safe='')}/evidence.json"
+        return turned_away(req, back, "The evidence opens by the link on the release's page, or after sign-in.")
+    content, _ = read_bundle(release_id, req.params.get("part", ""), ports())
+    headers = {**HEADERS, "Content-Type": "application/json; charset=utf-8"}
+    return func.HttpResponse(content, mimetype="application/json", headers=headers)
 
 
 @blueprint.route(route="circuits/{plant}/{circuit}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -169,9 +169,14 @@ def test_a_link_to_read_opens_its_own_release_and_nothing_else(by_link: AppHost)
     own = reader.get(f"/releases/{mine.release.release_id}{view}")
     assert own.status == 200
     assert not post_forms(own.text)
+    (shown,) = [link for link in Outline(own.text).targets() if "evidence.json" in link]
+    evidence = reader.get(shown)
+    assert (evidence.status, evidence.media_type) == (200, "application/json")
+    assert hashlib.sha256(evidence.body).hexdigest() == mine.gate.digest
     closed = (
         f"/releases/{other.release.release_id}{view}",
         f"/releases/{other.release.release_id}/artifact{view}",
+        f"/releases/{other.release.release_id}/evidence.json{view}&part=registry-approval",
         f"/rollbacks/{mine.release.release_id}{view}x",
         f"/{view}",
         f"/circuits/PLANT009/CIRCUIT09{view}",
