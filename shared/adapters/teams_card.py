@@ -10,7 +10,17 @@ from shared.application.evidence import attention
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
 from shared.application.summary import next_action, outcome
-from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Gate, Moment, ProcessKind, Release
+from shared.domain.model import (
+    NEUTRAL,
+    UNSUCCESSFUL,
+    Circuit,
+    CircuitPhase,
+    CircuitRun,
+    Gate,
+    Moment,
+    ProcessKind,
+    Release,
+)
 from shared.domain.requester import requester_told
 
 MOST_BYTES = 24 * 1024
@@ -33,6 +43,13 @@ TITLES = {
     Moment.DRIFT_FOUND: "❌ Changed outside the pipeline: {count} in Production",
     Moment.ARTIFACT_INVALID: "❌ Artifact refused: {path}",
 }
+PAGES = {
+    ProcessKind.RELEASE: "release",
+    ProcessKind.ROLLBACK: "rollback",
+    ProcessKind.CHECK: "rollback",
+    ProcessKind.DRIFT: "report",
+}
+"""Where the button of a card leads."""
 SPECIAL = re.compile(r"\](?=[(:\[])|<(?=\S)|\{(?=\{)")
 """Where `[text](address)`, `[text][name]`, `[name]: address`, `<address>` and `{{…}}` begin to mean something."""
 
@@ -67,7 +84,7 @@ def _action(letter: Letter) -> Json:
     gate = _sign_in_url(letter)
     return {
         "type": "Action.OpenUrl",
-        "title": "Sign in and decide" if gate else "Open the release",
+        "title": "Sign in and decide" if gate else f"Open the {PAGES[letter.release.kind]}",
         "url": gate or letter.view_url,
     }
 
@@ -107,7 +124,8 @@ def _facts(letter: Letter) -> Iterator[Json]:
         yield _fact("Answer by", _moment(gate.expires_at) if gate else "unknown")
     if release.kind is ProcessKind.RELEASE:
         yield _fact("Build ID", release.build_id)
-    yield _fact("Requested by", requester_told(release))
+    if release.kind is not ProcessKind.DRIFT:
+        yield _fact("Requested by", requester_told(release))
     if not _asks(letter):
         yield _fact("Circuits", str(release.total))
     if letter.notice.moment is Moment.GATE_DECIDED and gate:
@@ -137,10 +155,17 @@ def _circuits(letter: Letter) -> list[Json]:
     """One line per circuit, bad ones first; beyond ten those in trouble, and the rest as a number."""
     if letter.notice.moment is Moment.GATE_DECIDED:
         return []
-    runs = sorted(letter.runs, key=lambda run: (run.phase not in UNSUCCESSFUL, not attention(run), run.circuit))
-    hidden = len(runs) - MOST_CIRCUITS
-    lines = [_text(_line(run, letter), spacing="Small") for run in runs[:MOST_CIRCUITS]]
+    told = letter.release.warnings if letter.release.kind is ProcessKind.DRIFT else _lines(letter)
+    lines = [_text(line, spacing="Small") for line in told[:MOST_CIRCUITS]]
+    hidden = len(told) - MOST_CIRCUITS
     return [*lines, *([_text(f"and {hidden} more circuits", isSubtle=True)] if hidden > 0 else [])]
+
+
+def _lines(letter: Letter) -> Sequence[str]:
+    def worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
+        return run.phase not in UNSUCCESSFUL, _asks(letter) and not attention(run), run.circuit
+
+    return [_line(run, letter) for run in sorted(letter.runs, key=worst_first)]
 
 
 def _line(run: CircuitRun, letter: Letter) -> str:

@@ -35,7 +35,7 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
     gate = letter_gate(letter)
     asks = letter.notice.moment in ASKING
     left_out = [run for run in letter.runs if run.phase in NEUTRAL] if asks else []
-    runs = sorted((run for run in letter.runs if run not in left_out), key=_worst_first)
+    runs = sorted((run for run in letter.runs if run not in left_out), key=_worst_first if asks else _failed_first)
     subject = subject_line(letter, gate)
     values: dict[str, object] = {
         "letter": replace(letter, summary=_abridged(letter.summary)),
@@ -114,6 +114,10 @@ def _consequences(letter: Letter, gate: Gate | None, estate: Estate) -> Sequence
 
 def _worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
     return run.phase not in UNSUCCESSFUL, not attention(run), run.circuit
+
+
+def _failed_first(run: CircuitRun) -> tuple[bool, Circuit]:
+    return run.phase not in UNSUCCESSFUL, run.circuit
 
 
 def subject_line(letter: Letter, gate: Gate | None) -> str:

@@ -8,11 +8,17 @@ from tests.support.card_pages import card_page
 from tests.support.hostile import EVILS, HostileRelease
 from tests.support.sample_pages import page_server, sample_cards
 
+BUTTONS = {
+    "card-gate-signed-in": "Sign in and decide",
+    "card-rollback": "Open the rollback",
+    "card-check-failed": "Open the rollback",
+    "card-drift": "Open the report",
+}
 pytestmark = pytest.mark.browser
 
 ABOUT = dict.fromkeys(sorted(sample_cards()), "20251210.1") | {
-    "card-rollback": "rollback-2025",
-    "card-check-failed": "check-2025",
+    "card-rollback": "rollback-527d",
+    "card-check-failed": "check-527d",
     "card-drift": "1 in Production",
 }
 FORBIDDEN = "#card :is(a, img, script, iframe, h2, li)"
@@ -24,7 +30,7 @@ def test_the_renderer_has_nothing_to_complain_about(browser: Browser, site: str)
     for name, about in ABOUT.items():
         tab.goto(f"{site}/{name}")
         assert tab.evaluate("window.findings") == [], name
-        button = "Sign in and decide" if name == "card-gate-signed-in" else "Open the release"
+        button = BUTTONS.get(name, "Open the release")
         assert tab.locator("#card button").all_inner_texts() == [button], name
         assert about in tab.locator("#card").inner_text(), name
     tab.close()

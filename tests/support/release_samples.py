@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from shared.application.gate_texts import Estate
 from shared.application.ports import GateLink, Letter
@@ -22,6 +23,7 @@ from shared.domain.model import (
     ReleasePhase,
     Round,
 )
+from shared.domain.naming import timestamp
 from shared.domain.policy import Policy
 
 NOW = datetime(2025, 12, 10, 15, 4, 30, tzinfo=UTC)
@@ -38,6 +40,13 @@ CIRCUITS = (
     Circuit(plant_id="PLANT002", circuit_id="CIRCUIT01"),
 )
 APPROVER = "mona@example.com"
+LIVE_WAY = ("", "inspecting", "inspected", "promoting", "promoted", "deploying_test", "queued", "smoke_testing",
+            "tested", "locking", "staging", "staged", "activating", "live")  # fmt: skip
+LIVE_SECONDS = (0, 60, 240, 261, 262, 444, 450, 671, 4020, 4022, 4205, 4206, 4219)
+"""After the start: gate 1 is answered after 4 min, gate 2 after 67."""
+STARTED = NOW - timedelta(minutes=4)
+LIVE_TIMES = tuple(STARTED + timedelta(seconds=seconds) for seconds in LIVE_SECONDS)
+WENT_LIVE = LIVE_TIMES[-1]
 
 
 def a_release(**changes: object) -> Release:
@@ -171,10 +180,22 @@ def three_live() -> tuple[CircuitRun, ...]:
             run,
             phase=CircuitPhase.LIVE,
             previous_deployment=run.live_deployment,
-            evidence={**run.evidence, "activated": {"at": "2025-12-10T16:45:00Z"}},
+            evidence={**run.evidence, "activated": {"at": timestamp(WENT_LIVE)}},
+            hist=tuple(
+                HistoryEntry(at=at, source=source, target=target)
+                for at, (source, target) in zip(LIVE_TIMES, pairwise(LIVE_WAY), strict=True)
+            ),
         )
         for run in three_tested()
     )
+
+
+def gone(run: CircuitRun, phase: CircuitPhase) -> CircuitRun:
+    """A circuit on its way, with the history of what it has passed."""
+    steps = LIVE_WAY.index(phase)
+    way = list(zip(LIVE_TIMES, pairwise(LIVE_WAY), strict=True))[:steps]
+    hist = tuple(HistoryEntry(at=at, source=source, target=target) for at, (source, target) in way)
+    return replace(run, phase=phase, since=hist[-1].at, hist=hist)
 
 
 def failed_runs() -> tuple[CircuitRun, ...]:
@@ -247,8 +268,10 @@ def a_rollback(**changes: object) -> Release:
         total=2,
         requested_by="otto@example.com",
         reason_asked="predictions drifted overnight",
+        created_at=NOW - timedelta(seconds=44),
         ended_at=NOW,
-        hist=(),
+        evidence_sha256="75b37ca0" * 8,
+        hist=(HistoryEntry(at=NOW - timedelta(seconds=44), source="", target="rolling_back", by="otto@example.com"),),
     )
     return replace(rollback, **changes)  # type: ignore[arg-type]
 
@@ -259,6 +282,7 @@ def rolled_back_runs() -> tuple[CircuitRun, ...]:
         phase=CircuitPhase.RESTORED,
         previous_deployment="deployment-20251203-5",
         evidence={"rollback": {"from": "deployment-20251210-1", "to": "deployment-20251203-5", "seconds": 41.3}},
+        hist=(HistoryEntry(at=NOW, source="restoring", target="restored"),),
     )
     stuck = a_run(
         CIRCUITS[1],
@@ -266,6 +290,7 @@ def rolled_back_runs() -> tuple[CircuitRun, ...]:
         previous_deployment="deployment-20251203-5",
         error="deployment-20251203-5 does not exist on be-plant001-circuit02; nothing was changed",
         error_round=Round.ROLLBACK,
+        hist=(HistoryEntry(at=NOW, source="restoring", target="failed"),),
     )
     return back, stuck
 

@@ -57,7 +57,11 @@ from tests.support.release_samples import (
     APPROVER,
     CIRCUITS,
     ESTATE,
+    LIVE_TIMES,
+    LIVE_WAY,
     NOW,
+    STARTED,
+    WENT_LIVE,
     a_gate,
     a_letter,
     a_release,
@@ -65,6 +69,7 @@ from tests.support.release_samples import (
     a_run,
     checked_runs,
     failed_runs,
+    gone,
     inspected_evidence,
     rolled_back_runs,
     tested_evidence,
@@ -73,6 +78,7 @@ from tests.support.release_samples import (
     three_tested,
 )
 
+IN_TEST = STARTED + timedelta(minutes=11, seconds=30)
 DECISION = GateDecision(
     at=NOW,
     decision="approve",
@@ -136,8 +142,8 @@ def sample_pages() -> Mapping[str, str]:
     """Name -> HTML, all of them."""
     approved = a_gate(state=GateState.APPROVED, decisions=(DECISION,))
     testing = a_release(phase=ReleasePhase.TESTING)
-    live = a_release(phase=ReleasePhase.SUCCEEDED, ended_at=NOW + timedelta(minutes=9))
-    failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test", ended_at=NOW)
+    live = a_live_release()
+    failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test", ended_at=IN_TEST)
     return {
         "approval-registry": render_approval(an_approval()),
         "approval-signed-in": render_approval(an_approval(code_needed=False)),
@@ -168,18 +174,25 @@ def sample_pages() -> Mapping[str, str]:
         ),
         "approval-link-void": render_approval(an_approval(state=ApprovalState.LINK_VOID)),
         "release-testing": render_release(
-            ReleaseView(release=testing, runs=_in_test(), gates=(approved,), summary="", now=NOW)
+            ReleaseView(
+                release=testing,
+                runs=_in_test(),
+                gates=(approved,),
+                summary="",
+                now=IN_TEST,
+                expected_end=IN_TEST + timedelta(minutes=7),
+            )
         ),
         "release-paused": render_release(
-            ReleaseView(release=testing, runs=_in_test(), gates=(approved,), summary="", now=NOW, paused=True)
+            ReleaseView(release=testing, runs=_in_test(), gates=(approved,), summary="", now=IN_TEST, paused=True)
         ),
         "release-succeeded": render_release(
             ReleaseView(
                 release=live,
                 runs=three_live(),
-                gates=(approved, replace(approved, gate=GateName.PRODUCTION)),
+                gates=(approved, an_approved_production()),
                 summary=release_summary(live, three_live(), ESTATE),
-                now=NOW,
+                now=WENT_LIVE + timedelta(hours=1),
             )
         ),
         "release-failed": render_release(
@@ -188,14 +201,15 @@ def sample_pages() -> Mapping[str, str]:
         "rollback": render_rollback(a_rollback_view()),
         "rollback-running": render_rollback(
             a_rollback_view(
-                release=a_rollback(phase=ReleasePhase.ROLLING_BACK, ended_at=None),
-                runs=tuple(replace(run, phase=CircuitPhase.RESTORING, error="") for run in rolled_back_runs()),
+                release=a_rollback(phase=ReleasePhase.ROLLING_BACK, ended_at=None, evidence_sha256=""),
+                runs=_restoring(),
                 marks=(),
             )
         ),
         "rollback-checked": render_rollback(
             a_rollback_view(
                 release=a_rollback(smoke_test=True),
+                runs=rolled_back_runs()[:1],
                 check=CheckView(phase=ReleasePhase.FAILED, has_ended=True, runs=checked_runs()),
             )
         ),
@@ -268,8 +282,17 @@ def a_rollback_view(**changes: object) -> ReleaseView:
     return replace(view, **changes)  # type: ignore[arg-type]  # columns of the dataclass
 
 
+def _restoring() -> tuple[CircuitRun, ...]:
+    since = NOW - timedelta(seconds=20)
+    begun = (HistoryEntry(at=since, source="", target=CircuitPhase.RESTORING),)
+    return tuple(
+        replace(run, phase=CircuitPhase.RESTORING, error="", evidence={}, since=since, hist=begun)
+        for run in rolled_back_runs()
+    )
+
+
 def _drift() -> Release:
-    said = ("PLANT001/CIRCUIT01: mine is live on be-plant001-circuit01, deployment-20251210-1 should be",)
+    said = ("PLANT001/CIRCUIT01: hotfix-by-hand is live on be-plant001-circuit01, deployment-20251210-1 should be",)
     return a_release(release_id="drift-1", phase=ReleasePhase.FAILED, kind=ProcessKind.DRIFT, total=1, warnings=said)
 
 
@@ -279,9 +302,24 @@ def _rollback() -> Release:
 
 def _in_test() -> tuple[CircuitRun, ...]:
     phases = (CircuitPhase.TESTED, CircuitPhase.SMOKE_TESTING, CircuitPhase.QUEUED)
-    return tuple(
-        replace(run, phase=phase, hist=(*run.hist, HistoryEntry(at=NOW, source="promoted", target=phase)))
-        for run, phase in zip(three_tested(), phases, strict=True)
+    return tuple(gone(run, phase) for run, phase in zip(three_tested(), phases, strict=True))
+
+
+def a_live_release() -> Release:
+    """As it stands when it has ended."""
+    return a_release(
+        phase=ReleasePhase.SUCCEEDED, ended_at=WENT_LIVE + timedelta(seconds=1), evidence_sha256="75b37ca0" * 8
+    )
+
+
+def an_approved_production() -> Gate:
+    """Gate 2, an hour after gate 1."""
+    at = LIVE_TIMES[LIVE_WAY.index("locking") - 1]
+    return a_gate(
+        GateName.PRODUCTION,
+        state=GateState.APPROVED,
+        opened_at=LIVE_TIMES[LIVE_WAY.index("tested") - 1],
+        decisions=(replace(DECISION, at=at, comment="Rows and predictions look right"),),
     )
 
 
@@ -378,7 +416,7 @@ def _list() -> tuple[Listed, ...]:
 
 def sample_letters() -> Mapping[str, Letter]:
     """Moment -> what there is to say then."""
-    live = a_release(phase=ReleasePhase.SUCCEEDED)
+    live = a_live_release()
     failed = a_release(phase=ReleasePhase.FAILED, reason="PLANT001/CIRCUIT02 failed in Test")
     decided = a_gate(state=GateState.APPROVED, decisions=(DECISION,))
     rejected = a_gate(state=GateState.REJECTED, decisions=(REJECTION,))
@@ -397,12 +435,16 @@ def sample_letters() -> Mapping[str, Letter]:
             decided, phase=ReleasePhase.PROMOTING, exclusions={"PLANT001/CIRCUIT02": "its sensor is being replaced"}
         ),
         "gate-rejected": a_decided_letter(rejected, phase=ReleasePhase.REJECTED, evidence_sha256="75b37ca0" * 8),
-        "gate-expired": a_letter(Moment.GATE_EXPIRED, release=a_release(phase=ReleasePhase.EXPIRED)),
+        "gate-expired": a_letter(
+            Moment.GATE_EXPIRED,
+            release=a_release(phase=ReleasePhase.EXPIRED, evidence_sha256="75b37ca0" * 8),
+            gates=(a_gate(state=GateState.EXPIRED),),
+        ),
         "succeeded": a_letter(
             Moment.RELEASE_SUCCEEDED,
             release=live,
             runs=three_live(),
-            gates=(decided, replace(decided, gate=GateName.PRODUCTION, opened_at=NOW)),
+            gates=(decided, an_approved_production()),
             summary=release_summary(live, three_live(), ESTATE),
             rollback_link=GateLink(url="https://releases.example.com/rollbacks/new?link=x", code="123456"),
         ),

@@ -32,7 +32,7 @@ SUMMARY = """\
 ================================================
 Release ID: 20251210.1
 Build ID: 12345
-Deployed At: 2025-12-10T16:45:00Z
+Deployed At: 2025-12-10T16:10:49Z
 
 📋 Deployed Circuits:
    - PLANT001 / CIRCUIT01 → plant001-circuit01
