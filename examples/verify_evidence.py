@@ -1,4 +1,4 @@
-"""Checks a release's evidence.json offline, years later, with nothing but Python.
+"""Checks a release's evidence.json offline, years later, with nothing but Python (3.9 or newer).
 
     python verify_evidence.py SHA256 evidence.json [manifest.json registry.json production.json ...]
 
@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any
 
 VERIFIED, ALTERED, USAGE, INCOMPLETE = range(4)
-
-type Documents = dict[str, str]
-"""SHA-256 -> what it is of."""
 
 
 def problems(said: dict[str, Any], others: dict[str, bytes]) -> list[str]:
@@ -54,8 +51,8 @@ def unknown_files(said: dict[str, Any], others: dict[str, bytes]) -> list[str]:
     ]
 
 
-def needed(said: dict[str, Any]) -> Documents:
-    """What decisions rest on: the manifest, each gate's evidence, and earlier evidence that somebody voted on."""
+def needed(said: dict[str, Any]) -> dict[str, str]:
+    """SHA-256 -> what decisions rest on: the manifest, each gate's evidence, and earlier evidence that somebody voted on."""
     documents = {said["manifest"]["sha256"]: "the manifest (part=manifest)"}
     for gate in said["gates"]:
         for vote in gate["decisions"]:
@@ -91,7 +88,7 @@ def main(arguments: list[str]) -> int:
     return told(name, needed(said), {sha256(content) for content in files.values()})
 
 
-def told(name: str, documents: Documents, given: set[str]) -> int:
+def told(name: str, documents: dict[str, str], given: set[str]) -> int:
     """What was checked, and what was not."""
     missing = {digest: what for digest, what in documents.items() if digest not in given}
     for digest, what in missing.items():

@@ -1,5 +1,6 @@
 """Unit: the auditor's bundle is complete, written once, and one altered byte in it or in what it names shows."""
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -138,6 +139,11 @@ def test_the_offline_command_verifies_the_bundle_and_all_it_names(world: Pipelin
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Verified: ")
     assert "the 3 documents" in done.stdout
+
+
+def test_the_command_runs_on_pythons_that_auditors_have() -> None:
+    """Years from now, and with what a system brings along today."""
+    ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_the_bundle_alone_is_not_called_verified(world: PipelineWorld, tmp_path: Path) -> None:
