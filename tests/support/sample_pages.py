@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 from local.functions_host.easy_auth import parse_people, sign_in_page
 from local.stack.approvals import PEOPLE
@@ -307,20 +308,39 @@ def _in_test() -> tuple[CircuitRun, ...]:
 
 def a_live_release() -> Release:
     """As it stands when it has ended."""
-    return a_release(
-        phase=ReleasePhase.SUCCEEDED, ended_at=WENT_LIVE + timedelta(seconds=1), evidence_sha256="75b37ca0" * 8
-    )
+    ended = WENT_LIVE + timedelta(seconds=1)
+    way = {
+        "inspecting": STARTED,
+        "awaiting_registry_approval": _passed("inspected"),
+        "promoting": _passed("promoting"),
+        "testing": _passed("deploying_test"),
+        "awaiting_production_approval": _passed("tested"),
+        "staging_production": _passed("locking"),
+        "activating": _passed("activating"),
+        "succeeded": ended,
+    }
+    hist = tuple(HistoryEntry(at=way[target], source=source, target=target) for source, target in pairwise(("", *way)))
+    return a_release(phase=ReleasePhase.SUCCEEDED, ended_at=ended, evidence_sha256="75b37ca0" * 8, hist=hist)
 
 
 def an_approved_production() -> Gate:
-    """Gate 2, an hour after gate 1."""
-    at = LIVE_TIMES[LIVE_WAY.index("locking") - 1]
+    """Gate 2, decided an hour after gate 1."""
+    opened, decided = _passed("tested"), _passed("locking")
     return a_gate(
         GateName.PRODUCTION,
         state=GateState.APPROVED,
-        opened_at=LIVE_TIMES[LIVE_WAY.index("tested") - 1],
-        decisions=(replace(DECISION, at=at, comment="Rows and predictions look right"),),
+        opened_at=opened,
+        decisions=(replace(DECISION, at=decided, comment="Rows and predictions look right"),),
+        hist=(
+            HistoryEntry(at=opened, source="", target="open"),
+            HistoryEntry(at=decided, source="open", target="approved", by=DECISION.by),
+        ),
     )
+
+
+def _passed(phase: str) -> datetime:
+    """When the circuits of the sample release got there."""
+    return LIVE_TIMES[LIVE_WAY.index(phase) - 1]
 
 
 def _circuit() -> CircuitView:
