@@ -82,7 +82,7 @@ def test_a_violation_prints_its_seed_and_schedule_and_the_printed_command_replay
 
 def test_the_seeds_reach_every_end_and_every_fault() -> None:
     """A simulation that never fails a release would prove little."""
-    results = [simulate(seed) for seed in range(45)]
+    results = [simulate(seed) for seed in range(60)]
     ends = {phase.split()[1] for result in results for phase in result.phases}
     told = "\n".join(line for result in results for line in result.trace)
     assert {"succeeded", "failed", "rejected", "expired", "cancelled", "superseded"} <= ends
