@@ -185,8 +185,9 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
 
 
 def _reader(notice: Notice, ports: Ports) -> str:
-    """Whose own the link to read is: a mail's, where nobody signs in. A card is everybody's in the channel."""
-    return notice.recipient if notice.channel is Channel.EMAIL and not ports.audience.signs_in else ""
+    """Whose own the link to read is: a mail's to somebody on a list, where nobody signs in. Others open one release."""
+    listed = notice.recipient in {*ports.audience.approvers, *ports.audience.operators}
+    return notice.recipient if listed and notice.channel is Channel.EMAIL and not ports.audience.signs_in else ""
 
 
 def _rollback_link(notice: Notice, ports: Ports) -> GateLink | None:

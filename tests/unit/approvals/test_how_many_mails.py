@@ -203,6 +203,18 @@ def test_whoever_asked_for_the_release_reads_of_decisions_if_one_of_us(claimed: 
     }  # fmt: skip
 
 
+def test_whoever_is_on_no_list_gets_a_link_to_the_one_release() -> None:
+    """A link that would open every page is for approvers and operators: theirs are read as their own."""
+    world = world_at(GATES[0])
+    world.change(world.release(), requested_by="rita@example.com")
+    world.answer(GATES[0])
+    world.run(lambda: DECIDED in mails(world, "rita@example.com"))
+    (letter,) = [one for one in world.mail.letters if one.notice.recipient == "rita@example.com"]
+    claim = world.ports.tokens.read_view(letter.view_url.partition("?view=")[2])
+    assert claim is not None
+    assert (claim.release_id, claim.reader) == ("20251210.1", "")
+
+
 def test_an_approver_who_is_an_operator_and_has_asked_for_it_still_gets_three() -> None:
     """In whatever capitals the settings have the address."""
     world = PipelineWorld()
