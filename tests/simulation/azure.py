@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.application.ports import ProvisioningState
-from shared.domain.model import Circuit
+from shared.domain.model import Circuit, Environment
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Weather
 from tests.support.fake_models import FakeModels, JobPlan, _Settling
@@ -40,6 +40,20 @@ class SimModels(FakeModels):
         if self._weather.faults.quick:
             return self._engine.seconds(1, 4)
         return self._engine.seconds(least, most)
+
+    def set_default(self, environment: Environment, endpoint: str, deployment: str) -> None:
+        super().set_default(environment, endpoint, deployment)
+        self._drag_on(environment, endpoint)
+
+    def clear_default(self, environment: Environment, endpoint: str) -> None:
+        super().clear_default(environment, endpoint)
+        self._drag_on(environment, endpoint)
+
+    def _drag_on(self, environment: Environment, endpoint: str) -> None:
+        """This switch takes about as long as an activation or a restore may."""
+        if self._weather.is_bad() and self._engine.chance(self._weather.faults.stubborn):
+            settling = self._endpoints[environment, endpoint].settling
+            settling.ready_at = self._engine.now() + self._engine.seconds(420, 780)
 
     def plan_next_job(self, circuit: Circuit) -> None:
         failed = self._weather.is_bad() and self._engine.chance(self._weather.faults.failing)

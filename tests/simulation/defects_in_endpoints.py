@@ -181,7 +181,7 @@ DEFECTS = (
     Mutant.of("holds are ignored", holds_are_ignored, "quiet", "mild"),
     Mutant.of("a rollback sets no hold", a_rollback_sets_no_hold, "quiet"),
     Mutant.of("taking a lock does not raise the fence", taking_a_lock_does_not_raise_the_fence, "quiet"),
-    Mutant.of("a switch under way is skipped", a_switch_under_way_is_skipped, "azure"),
+    Mutant.of("a switch under way is skipped", a_switch_under_way_is_skipped, "stubborn"),
     Mutant.of("want is not read again", want_is_not_read_again, "standing", "freezing"),
     Mutant.of("late writers are not put right", late_writers_are_not_put_right, "standing", "freezing"),
     Mutant.of("late deploys are not put right", late_deploys_are_not_put_right, "standing"),

@@ -1,7 +1,7 @@
 """Defects in the tables, the rounds and the gates: each must be caught."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.application import fanout, settle
@@ -16,13 +16,14 @@ from shared.application.worker import Worker
 from shared.domain import process
 from shared.domain.errors import IllegalTransition
 from shared.domain.events import FanOutAdvanced, GateApproved
-from shared.domain.model import FANOUT_END, GateState, Round
+from shared.domain.model import FANOUT_END, Gate, GateState, Round
 from shared.domain.process import RoundOutcome
 from tests.simulation.defects import NO_SWEEPER, Mutant, Patches
 from tests.simulation.engine import START
 
 C, R = process.C, process.R
 NEVER = START + timedelta(days=999)
+SWEPT_LATE = timedelta(hours=1)
 
 
 def any_edge_but_to_itself(patches: Patches) -> None:
@@ -169,29 +170,43 @@ def no_gate_before_production(patches: Patches) -> None:
 
 
 def late_answers_count(patches: Patches) -> None:
+    """The sweeper was late, and whoever answers in that hour is heard."""
     decide = Gates._decide
 
     def timeless(self: Gates, claim: Any, answer: Any, **named: Any) -> Any:
         found = self.ports.releases.release_and_gate(claim.release_id, claim.gate)
         if found is None or found[1] is None or found[1].row.state is not GateState.OPEN:
             return decide(self, claim, answer, **named)
-        gate = Versioned(row=replace(found[1].row, expires_at=NEVER), etag=found[1].etag)
-        return decide(
-            Gates(replace(self.ports, releases=Showing(self.ports.releases, (found[0], gate)))), claim, answer, **named
-        )
+        row = found[1].row
+        gate = Versioned(row=replace(row, expires_at=NEVER), etag=found[1].etag)
+        releases: Any = Showing(self.ports.releases, (found[0], gate), row.expires_at)
+        return decide(Gates(replace(self.ports, releases=releases)), claim, answer, **named)
+
+    look_at_gate = Sweeper._look_at_gate
+
+    def late(self: Sweeper, release: Any, now: Any) -> None:
+        look_at_gate(self, release, now - SWEPT_LATE)
 
     patches.set(Gates, "_decide", timeless)
-    patches.set(Sweeper, "_look_at_gate", lambda *_args: None)
+    patches.set(Sweeper, "_look_at_gate", late)
 
 
 class Showing:
-    """The release store, but for one gate as a defect sees it."""
+    """The release store, but for one gate as a defect sees it; what is written keeps its real deadline."""
 
-    def __init__(self, store: Any, found: Any) -> None:
-        self._store, self._found = store, found
+    def __init__(self, store: Any, found: Any, expires_at: datetime) -> None:
+        self._store, self._found, self._expires_at = store, found, expires_at
 
     def release_and_gate(self, *_asked: Any) -> Any:
         return self._found
+
+    def commit(self, *changes: Any) -> Any:
+        return self._store.commit(*(self._as_it_was(change) for change in changes))
+
+    def _as_it_was(self, change: Any) -> Any:
+        if not isinstance(change.row, Gate):
+            return change
+        return replace(change, row=replace(change.row, expires_at=self._expires_at))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -243,7 +258,7 @@ DEFECTS = (
     Mutant.of("edges are not whitelisted", any_edge_but_to_itself, "freezing"),
     Mutant.of("state not compared after a conflict", state_not_compared_after_a_conflict, "freezing", "losing"),
     Mutant.of("messages of the past run steps", messages_of_the_past_run_steps, "mild", "rough"),
-    Mutant.of("the generation is ignored", the_generation_is_ignored, "rough"),
+    Mutant.of("the generation is ignored", the_generation_is_ignored, "forged"),
     Mutant.of("gen does not grow on a retry", a_retry_keeps_its_generation, "azure", "rough"),
     Mutant.of("redeliveries heal nothing", redeliveries_heal_nothing, "crashing", nets=NO_SWEEPER),
     Mutant.of("cancellations are forgotten", cancellations_are_forgotten, "quiet", "mild"),

@@ -71,6 +71,8 @@ class Faults:
     """An operation of Azure ML ends as failed."""
     endless: float = 0.0
     """An operation of Azure ML does not end for a day."""
+    stubborn: float = 0.0
+    """A switch of a default takes about as long as a circuit may wait for it: some make it, some don't."""
     forged: int = 0
     """How many forged or stale messages are slipped in."""
     outages: int = 0
@@ -104,6 +106,8 @@ DYING = Faults(crash=0.95, crash_within=5)
 STANDING = Faults(freeze=0.7, freeze_before_write=0.3, freeze_after_query=0.1, duplicate=0.3, overtaken=0.1, quick=True)
 SCATTERED = Faults(freeze=0.4, freeze_after_query=0.2, delay=0.5, duplicate=0.2)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
+STUBBORN = Faults(stubborn=0.5, failing=0.02, duplicate=0.1, freeze=0.05)
+FORGED = Faults(forged=60, failing=0.05, endless=0.03, slow=0.2, duplicate=0.2, delay=0.2)
 NIGHTLY = Faults(duplicate=0.05, delay=0.03, transient=0.002, lost_answer=0.002, crash=0.01, throttled=0.01)
 """What a month of ordinary nights has: Azure ML answers in its usual time."""
 PROFILES = {
@@ -117,6 +121,8 @@ PROFILES = {
     "scattered": SCATTERED,
     "dying": DYING,
     "standing": STANDING,
+    "stubborn": STUBBORN,
+    "forged": FORGED,
 }
 
 

@@ -1,6 +1,6 @@
 """Deliberate defects, each switched on by itself: the simulation must catch every one, or it proves little.
 
-`python -m tests.simulation.mutants` prints which seed caught what.
+`python -m tests.simulation.mutants` prints which seed caught what; `--write` puts that table into the document.
 """
 
 import argparse
@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from tests.simulation import defects_in_endpoints, defects_in_flow, defects_in_messages, defects_in_state
 from tests.simulation.defects import Mutant, switched_on
@@ -16,6 +18,8 @@ from tests.simulation.universe import Nets, simulate
 
 MOST_SEEDS = 600
 LONGEST_TOLD = 110
+BEGIN, END = "<!-- What follows was written by `make mutants`. -->\n", "<!-- Here ends what `make mutants` wrote. -->\n"
+"""Marks in the document."""
 MUTANTS = (
     *defects_in_state.DEFECTS,
     *defects_in_flow.DEFECTS,
@@ -30,8 +34,8 @@ class Caught:
     seeds: int
     """How many it took; 0: never."""
     told: str
-    how: str = ""
-    """The weather and the nets in which it was."""
+    weather: str = ""
+    nets: Nets = Nets.ALL
     seconds: float = 0.0
 
 
@@ -47,16 +51,24 @@ def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> Caught:
         else:
             return Caught(mutant=mutant, seeds=0, told="NOT CAUGHT", seconds=time.monotonic() - began)
     seconds = time.monotonic() - began
-    how = result.profile if nets is Nets.ALL else f"{result.profile}, {nets}"
-    if healthy := simulate(number, nets=nets, profile=profile).violation:
-        return Caught(mutant=mutant, seeds=0, told=f"WITHOUT IT TOO: {healthy}", how=how, seconds=seconds)
-    return Caught(mutant=mutant, seeds=number, told=result.violation, how=how, seconds=seconds)
+    healthy = simulate(number, nets=nets, profile=profile).violation
+    return Caught(
+        mutant=mutant,
+        seeds=0 if healthy else number,
+        told=f"WITHOUT IT TOO: {healthy}" if healthy else result.violation,
+        weather=result.profile,
+        nets=nets,
+        seconds=seconds,
+    )
 
 
 def table(found: Sequence[Caught]) -> str:
     """Markdown: one row per defect."""
-    rows = [f"| {c.mutant.name} | {c.seeds or '**no**'} | {c.how} | {shortened(c.told)} |" for c in found]
-    return "\n".join(["| defect | caught at seed | in | by |", "| --- | --- | --- | --- |", *rows])
+    rows = [
+        f"| {c.mutant.name} | {c.nets} | {c.weather} | {c.seeds or '**no**'} | {shortened(c.told)} |" for c in found
+    ]
+    head = ["| defect | nets | weather | caught at seed | by |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
 
 
 def shortened(told: str) -> str:
@@ -65,24 +77,39 @@ def shortened(told: str) -> str:
     return told if len(told) <= LONGEST_TOLD else f"{told[: LONGEST_TOLD - 1]}…"
 
 
-def main() -> int:
+def written_into(text: str, found: Sequence[Caught], day: datetime) -> str:
+    """The document with this table in place of the one it had."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    said = f"\n{len(found)} defects on {day:%-d %B %Y}, each caught, each of those seeds quiet without its defect:\n\n"
+    return f"{before}{BEGIN}{said}{table(found)}\n\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """1 if a defect is missed; then nothing is written."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants")
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     parser.add_argument("--seeds", type=int, default=MOST_SEEDS, help="at most so many each")
-    parser.add_argument("--markdown", action="store_true", help="print the table that stands in the docs as well")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--write", type=Path, help="the document whose table this run replaces, if it was of all of them"
+    )
+    chosen = parser.parse_args(arguments)
     found: list[Caught] = []
-    for mutant in MUTANTS:
-        if chosen.only not in mutant.name:
-            continue
+    asked = [mutant for mutant in MUTANTS if chosen.only in mutant.name]
+    for number, mutant in enumerate(asked, 1):
         caught = hunt(mutant, chosen.seeds)
         found.append(caught)
-        seeds = caught.seeds or "-"
-        print(f"{mutant.name:<40} {seeds:>4} {caught.seconds:6.1f} s  {caught.told[:150]}", flush=True)
+        print(
+            f"{number:>2}/{len(asked)} {mutant.name:<40} {caught.seeds or '-':>4} {caught.seconds:6.1f} s  "
+            f"{caught.told[:150]}",
+            flush=True,
+        )
     missed = sum(not caught.seeds for caught in found)
-    if chosen.markdown:
-        print(table(found))
     print(f"{len(found)} defects, all caught" if not missed else f"{missed} of {len(found)} not caught")
+    if chosen.write and not missed and len(asked) == len(MUTANTS):
+        text = written_into(chosen.write.read_text(encoding="utf-8"), found, datetime.now(UTC))
+        chosen.write.write_text(text, encoding="utf-8")
+        print(f"its table is in {chosen.write} now")
     return 1 if missed else 0
 
 

@@ -99,6 +99,7 @@ def test_the_seeds_reach_every_end_and_every_fault() -> None:
         "deliver forged stale",
         "deliver forged of another generation",
         "deliver forged noise",
+        "deliver dead forged stale",
         "deliver dead ",
         "gets other tags",
         "operator rolls back",

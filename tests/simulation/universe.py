@@ -710,9 +710,11 @@ class Universe:
             self._slip_in("noise", seeded.choice(NOISE))
             return
         body = seeded.choice(self.bus.history)
-        match seeded.choice(["again", "again", "numbers", "generation", "broken"]):
+        match seeded.choice(["again", "again", "given up", "numbers", "generation", "broken"]):
             case "again":
                 self._slip_in("stale", body)
+            case "given up":
+                self._slip_in("stale", body, dead=True)
             case "numbers":
                 fields = json.loads(body)
                 changed = {"gen": seeded.randint(1, 3), "n": seeded.randint(0, 3), "kind": seeded.choice(KINDS)}
@@ -724,9 +726,13 @@ class Universe:
                 what, broken_body = seeded.choice(list(broken(parse_message(body))))
                 self._slip_in(what, broken_body)
 
-    def _slip_in(self, what: str, body: bytes | str) -> None:
+    def _slip_in(self, what: str, body: bytes | str, *, dead: bool = False) -> None:
         body = body.encode() if isinstance(body, str) else body
-        self.bus.put(Message(name=f"forged {what}", body=body, born=self.engine.now(), is_forged=True), timedelta())
+        reason = "somebody moved it here" if dead else ""
+        message = Message(
+            name=f"forged {what}", body=body, born=self.engine.now(), dead=dead, reason=reason, is_forged=True
+        )
+        self.bus.put(message, timedelta())
 
     def _outages(self) -> None:
         for _ in range(self.weather.faults.outages):
