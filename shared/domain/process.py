@@ -420,7 +420,6 @@ ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
 # (where, what happened) -> where next
 CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] = {
     (C.INSPECTING, e.ModelChosen): C.INSPECTED,
-    # People are being asked about it.
     # While people are asked; behind gate 2, when it is asked again, also where the try before has left circuits.
     (C.INSPECTED, e.EvidenceRefreshed): C.INSPECTED,
     (C.TESTED, e.EvidenceRefreshed): C.TESTED,

@@ -79,12 +79,44 @@ EVENTS: tuple[e.CircuitEvent, ...] = (
 )
 
 
+# (where, what happened) -> where that leads, written down by hand; every pair that is not here must raise
+WITH_WORK = frozenset(ROUND_OF_PHASE)
+AT_A_GATE = (P.INSPECTED, P.TESTED)
+LEFT_BY_AN_EARLIER_TRY = (P.STAGED, P.LIVE, P.RESTORED, P.FAILED, P.ERRORED)
+EXPECTED: dict[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] = {
+    (P.INSPECTING, e.ModelChosen): P.INSPECTED,
+    (P.PROMOTING, e.ModelPromoted): P.PROMOTED,
+    (P.DEPLOYING_TEST, e.TestDeploymentReady): P.QUEUED,
+    (P.QUEUED, e.SlotTaken): P.SMOKE_TESTING,
+    (P.SMOKE_TESTING, e.SmokeTestPassed): P.ACTIVATING_TEST,
+    (P.ACTIVATING_TEST, e.TestDefaultSet): P.TESTED,
+    (P.LOCKING, e.ProductionLocked): P.STAGING,
+    (P.STAGING, e.ProductionStaged): P.STAGED,
+    (P.ACTIVATING, e.CircuitActivated): P.LIVE,
+    (P.ACTIVATING, e.ActivationSkipped): P.STAGED,
+    (P.RESTORING, e.CircuitRestored): P.RESTORED,
+    (P.SMOKE_TESTING, e.RestoredTested): P.TESTED,
+    (P.SMOKE_TESTING, e.RestoredUntestable): P.EXCLUDED,
+    **{(phase, e.CircuitHeld): P.EXCLUDED for phase in (P.LOCKING, P.ACTIVATING)},
+    **{(phase, e.CircuitSuperseded): P.SUPERSEDED for phase in (P.LOCKING, P.STAGING, P.ACTIVATING, P.RESTORING)},
+    (P.LIVE, e.CircuitRolledBack): P.ROLLED_BACK,
+    (P.ACTIVATING, e.CircuitRolledBack): P.SUPERSEDED,
+    **{(phase, e.EvidenceRefreshed): phase for phase in (*AT_A_GATE, *LEFT_BY_AN_EARLIER_TRY)},
+    **{(phase, e.StepFailed): P.FAILED for phase in WITH_WORK},
+    **{(phase, e.StepErrored): P.ERRORED for phase in WITH_WORK},
+}
+
+
 def expected(phase: CircuitPhase, event: e.CircuitEvent) -> CircuitPhase | None:
-    if isinstance(event, e.StepFailed) and phase in WORKING_PHASES:
-        return P.FAILED
-    if isinstance(event, e.StepErrored) and phase in WORKING_PHASES:
-        return P.ERRORED
-    return CIRCUIT_EDGES.get((phase, type(event)))
+    return EXPECTED.get((phase, type(event)))
+
+
+def test_the_table_has_no_other_edge_and_work_is_where_it_is_expected() -> None:
+    """But those of failures, which lead from wherever there is work."""
+    listed = {pair: target for pair, target in EXPECTED.items() if pair[1] not in {e.StepFailed, e.StepErrored}}
+    assert dict(CIRCUIT_EDGES) == listed
+    assert WORKING_PHASES == WITH_WORK
+    assert {type(event) for event in EVENTS} >= {kind for _, kind in EXPECTED}
 
 
 @pytest.mark.parametrize("phase", list(CircuitPhase))
