@@ -71,6 +71,8 @@ class ReleaseView:
     notices: Sequence[Notice] = ()
     paused: bool = False
     """The reader stopped the page from refreshing itself (`?paused=1`)."""
+    everything: bool = False
+    """The reader wants all circuits and the whole history of a long release (`?all=1`), as they are now."""
     view_token: str = ""
     """The token the page was opened with, if any; its own links carry it on."""
     reads_all: bool = False

@@ -15,6 +15,7 @@ from shared.domain.requester import approvals_needed
 from shared.pages.circuit_facts import CircuitEntry, circuit_entries
 from shared.pages.circuit_lines import CircuitLine, circuit_lines, weight
 from shared.pages.environment import ENVIRONMENT
+from shared.pages.long_release import shown
 
 STYLESHEET = (Path(__file__).parent / "pages.css").read_bytes()
 """Served as `/assets/pages.css`."""
@@ -106,12 +107,13 @@ def render_drift(view: ReleaseView) -> str:
 
 def render_release(view: ReleaseView) -> str:
     """One release as stages x circuits; refreshes itself until the release has ended."""
+    lists = shown(view)
     return ENVIRONMENT.get_template("templates/release.html").render(
         view=view,
         activation=activation_rows(view.release, view.runs),
         release=view.release,
-        runs=sorted(view.runs, key=lambda run: run.circuit),
-        history=merge_history(view.release, view.runs, view.gates),
+        lists=lists,
+        runs=lists.runs,
         undelivered=_undelivered(view),
         channels=CHANNELS,
     )

@@ -49,8 +49,11 @@ def release_page(req: func.HttpRequest) -> func.HttpResponse:
     if release_id.startswith(DRIFT_PREFIX):
         return page(render_drift(Queries(ports()).drift_view(release_id)))
     view = Queries(ports()).release_view(release_id)
-    shown = replace(view, view_token=reader.token_for(release_id), reads_all=reader.reads_all)
-    return page(render_release(replace(shown, paused=req.params.get("paused") == "1")))
+    everything = req.params.get("all") == "1"
+    paused = everything or req.params.get("paused") == "1"
+    token = reader.token_for(release_id)
+    view = replace(view, paused=paused, everything=everything, view_token=token, reads_all=reader.reads_all)
+    return page(render_release(view))
 
 
 @blueprint.route(route="releases/{id}/artifact", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

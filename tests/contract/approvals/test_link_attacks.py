@@ -173,6 +173,8 @@ def test_a_link_to_read_opens_its_own_release_and_nothing_else(by_link: AppHost)
     evidence = reader.get(shown)
     assert (evidence.status, evidence.media_type) == (200, "application/json")
     assert hashlib.sha256(evidence.body).hexdigest() == mine.gate.digest
+    whole = reader.get(f"/releases/{mine.release.release_id}{view}&all=1")
+    assert ('http-equiv="refresh"' in own.text, 'http-equiv="refresh"' in whole.text) == (True, False)
     closed = (
         f"/releases/{other.release.release_id}{view}",
         f"/releases/{other.release.release_id}/artifact{view}",
