@@ -41,7 +41,7 @@ from shared.domain.naming import deployment_tags, endpoint_name, endpoint_tags, 
 from shared.domain.policy import Policy
 from shared.domain.process import GATE_OF, ROUND_OF
 from shared.domain.rows import RELEASE_KEY, notice_key, run_key
-from tests.simulation.azure import SimModels
+from tests.simulation.azure_ml_in_time import SimModels
 from tests.simulation.bus import Message, SimBus
 from tests.simulation.engine import START, Crash, Engine, Task, Violation
 from tests.simulation.faults import PROFILES, Faults, Proxy, Weather
