@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from tests.simulation.faults import PROFILES
 from tests.simulation.universe import Nets, simulate
 
+TOLD_EVERY = 250
+"""Seeds."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bad += 1
             if not chosen.keep_going:
                 break
+        if runs % TOLD_EVERY == 0:
+            print(f"{runs} seeds, the last was {seed}, {bad} violations", file=sys.stderr, flush=True)
     took = time.monotonic() - began
     print(f"{runs} seeds, {bad} violations, {took:.1f} s; {dict(ends.most_common())}")
     return 1 if bad else 0
