@@ -1,7 +1,7 @@
-"""Pages: which circuits and which history of a long release its page shows; all of it is one click away.
+"""Pages: which circuits and which history of a long release or rollback its page shows; the rest is one click away.
 
-Five thousand circuits in full are fourteen megabytes, which nobody reads, and a running release's page comes anew
-every fifteen seconds.
+Five thousand circuits in full are fourteen megabytes, which nobody reads, and the page of what still runs comes anew
+every few seconds.
 """
 
 from collections import Counter
@@ -28,14 +28,17 @@ class Shown:
     hidden_lines: int
 
 
-def shown(view: ReleaseView) -> Shown:
+def shown(view: ReleaseView, *, trouble_first: bool = False) -> Shown:
     """Everything up to a size; beyond it trouble first, then who is at work, and the newest lines of the history."""
     runs = sorted(view.runs, key=lambda run: run.circuit)
     history = merge_history(view.release, view.runs, view.gates)
     lines = len(history)
+    cut = len(runs) > MOST_RUNS and not view.everything
+    if cut or trouble_first:
+        runs.sort(key=_first_what_needs_a_look)
+    if cut:
+        runs = runs[:MOST_RUNS]
     if not view.everything:
-        if len(runs) > MOST_RUNS:
-            runs = sorted(runs, key=_first_what_needs_a_look)[:MOST_RUNS]
         history = history[-MOST_LINES:]
     return Shown(
         runs=runs,

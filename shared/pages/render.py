@@ -7,10 +7,9 @@ from pathlib import Path
 
 from shared.application.activation_report import activation_rows
 from shared.application.circuit_history import CircuitView
-from shared.application.summary import merge_history
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
 from shared.application.votes import approvers
-from shared.domain.model import UNSUCCESSFUL, Channel, Notice, NoticeState, ReleasePhase
+from shared.domain.model import Channel, Notice, NoticeState, ReleasePhase
 from shared.domain.requester import approvals_needed
 from shared.pages.circuit_facts import CircuitEntry, circuit_entries
 from shared.pages.circuit_lines import CircuitLine, circuit_lines, weight
@@ -121,11 +120,12 @@ def render_release(view: ReleaseView) -> str:
 
 def render_rollback(view: ReleaseView) -> str:
     """One rollback, the result of each circuit first; refreshes itself until it and its smoke test have ended."""
+    lists = shown(view, trouble_first=True)
     return ENVIRONMENT.get_template("templates/rollback.html").render(
         view=view,
         release=view.release,
-        runs=sorted(view.runs, key=lambda run: (run.phase not in UNSUCCESSFUL, run.circuit)),
-        history=merge_history(view.release, view.runs, view.gates),
+        lists=lists,
+        runs=lists.runs,
         undelivered=_undelivered(view),
         channels=CHANNELS,
     )

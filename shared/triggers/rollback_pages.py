@@ -70,8 +70,11 @@ def rollback_page(req: func.HttpRequest) -> func.HttpResponse:
         back = f"/rollbacks/{quote(rollback_id, safe='')}"
         return turned_away(req, back, "This page opens by the link in the rollback's mail, or after sign-in.")
     view = Queries(ports()).rollback_view(rollback_id)
-    shown = replace(view, view_token=reader.token_for(rollback_id), reads_all=reader.reads_all)
-    return page(render_rollback(replace(shown, paused=req.params.get("paused") == "1")))
+    everything = req.params.get("all") == "1"
+    paused = everything or req.params.get("paused") == "1"
+    token = reader.token_for(rollback_id)
+    view = replace(view, paused=paused, everything=everything, view_token=token, reads_all=reader.reads_all)
+    return page(render_rollback(view))
 
 
 def _checked(req: func.HttpRequest, visitor: RollbackVisitor) -> Confirmation:

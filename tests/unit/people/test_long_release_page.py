@@ -8,7 +8,7 @@ import pytest
 
 from shared.application.views import ReleaseView
 from shared.domain.model import CircuitPhase, CircuitRun, HistoryEntry, ReleasePhase, Round
-from shared.pages import render_release
+from shared.pages import render_release, render_rollback
 from tests.support.outline import text_of
 from tests.support.release_samples import NOW, a_release
 from tests.support.sample_pages import many_runs
@@ -55,6 +55,20 @@ def test_five_thousand_circuits_are_a_page_that_loads_every_fifteen_seconds() ->
     assert len(listed(page)) == 200
     assert "the model says no" in page
     assert page.count("<time datetime=") < 600
+
+
+def test_a_rollback_of_five_thousand_circuits_is_cut_likewise() -> None:
+    """Its page comes anew every five seconds."""
+    runs = [replace(run, phase=CircuitPhase.RESTORED) for run in five_thousand()]
+    runs[-1] = replace(runs[-1], phase=CircuitPhase.FAILED)
+    release = a_release(phase=ReleasePhase.ROLLING_BACK)
+    view = ReleaseView(release=release, runs=runs, gates=(), summary="", now=NOW, view_token="the-token")
+    page = render_rollback(view)
+    assert len(page.encode()) < 500_000
+    assert page.index("CIRCUIT09") < page.index("CIRCUIT00")
+    assert "5000 circuits: 4999 restored, 1 failed." in text_of(page)
+    assert page.count('href="?view=the-token&amp;all=1"') == 2
+    assert page.count('<p class="muted">deployment') == 200
 
 
 def test_the_rest_is_one_click_away_and_then_the_page_stays_as_it_is() -> None:
