@@ -188,8 +188,9 @@ class Invariants(Watch):
         """Whatever a message of the past does, its circuit is none of its business; but a queued one may get a slot."""
         task = self.engine.current
         if task and task.past == (old.release_id, old.circuit) and old.phase is not C.QUEUED:
+            what, invariant = ("a dead letter", "I10") if task.label.startswith("dead ") else ("a message", "I3")
             self.fail(
-                "I3", f"{who}: a message of the past moved it on from {old.phase}, gen {old.gen}, look {old.poll_n}"
+                invariant, f"{who}: {what} of the past moved it on from {old.phase}, gen {old.gen}, look {old.poll_n}"
             )
 
     def _was_verified(self, new: CircuitRun) -> None:
