@@ -62,7 +62,7 @@ test-unit: setup ## Fast tests without a stack
 simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all); a violation prints its seed and schedule
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --nets $(or $(NETS),all)
 
-mutants: setup ## Switch on each deliberate defect: the simulation must catch it (ONLY=…); writes the table of docs/reliability.md
+mutants: setup ## Switch on each deliberate defect: the simulation must catch it (ONLY=…); writes its rows of docs/reliability.md
 	@$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)" --write docs/reliability.md
 
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK

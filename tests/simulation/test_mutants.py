@@ -5,10 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import BEGIN, END, MOST_SEEDS, MUTANTS, Caught, hunt, main, table, written_into
+from tests.simulation.mutants import (
+    BEGIN,
+    END,
+    MOST_SEEDS,
+    MUTANTS,
+    Caught,
+    hunt,
+    main,
+    row_of,
+    rows_in,
+    written_into,
+)
 
 RELIABILITY = (Path(__file__).resolve().parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
 
+DAY = datetime(2026, 12, 1, tzinfo=UTC)
 QUICK = 25
 """Seeds; each of the defects below shows much sooner."""
 SOON_CAUGHT = (
@@ -68,35 +80,41 @@ def test_a_defect_that_nothing_notices_is_said_to_be_missed() -> None:
     """Or the table would prove nothing."""
     harmless = hunt(MUTANTS[0].of("nothing at all", lambda _patches: None, "quiet"), 3)
     assert (harmless.seeds, harmless.told) == (0, "NOT CAUGHT")
-    assert "| nothing at all | all |  | **no** |" in table([harmless])
+    assert row_of(harmless, DAY) == "| nothing at all | all |  | **no** | NOT CAUGHT | 2026-12-01 |"
 
 
 def test_the_documented_table_is_of_every_defect_as_it_is_hunted() -> None:
-    """A defect that is new, renamed or hunted elsewhere needs `make mutants` once more."""
-    rows = [line.strip("| ").split(" | ") for line in RELIABILITY.partition(BEGIN)[2].splitlines() if " | " in line]
-    assert [row[0] for row in rows[2:]] == [mutant.name for mutant in MUTANTS]
-    for mutant, (_, nets, weather, seed, told) in zip(MUTANTS, rows[2:], strict=True):
+    """A defect that is new, renamed or hunted elsewhere needs `make mutants ONLY=…` once more."""
+    rows = rows_in(RELIABILITY)
+    assert list(rows) == [mutant.name for mutant in MUTANTS]
+    for mutant in MUTANTS:
+        _, nets, weather, seed, told, _ = rows[mutant.name].strip("| ").split(" | ")
         assert nets in mutant.nets
         assert weather in mutant.profiles or mutant.profiles == ("",)
         assert 1 <= int(seed) <= MOST_SEEDS
         assert told
 
 
-def test_a_new_table_takes_the_place_of_the_old_one_and_leaves_the_rest() -> None:
-    """What stands in the document is what the command printed."""
-    found = [Caught(mutant=mutant, seeds=n, told="I1: it", weather="quiet") for n, mutant in enumerate(MUTANTS, 1)]
-    once = written_into(RELIABILITY, found, datetime(2026, 12, 1, tzinfo=UTC))
-    assert f"{len(MUTANTS)} defects on 1 December 2026, each caught" in once
-    assert f"| {MUTANTS[1].name} | all | quiet | 2 | I1: it |" in once
-    assert written_into(once, found, datetime(2026, 12, 1, tzinfo=UTC)) == once
-    assert once.partition(BEGIN)[0] == RELIABILITY.partition(BEGIN)[0]
-    assert once.partition(END)[2] == RELIABILITY.partition(END)[2] != ""
+def test_a_run_replaces_its_own_rows_and_leaves_the_rest() -> None:
+    """What stands in the document is what the command printed, on the day it did."""
+    (found,) = [Caught(mutant=MUTANTS[1], seeds=2, told="I1: it", weather="quiet")]
+    text = written_into(RELIABILITY, [found], DAY)
+    own = f"| {MUTANTS[1].name} | all | quiet | 2 | I1: it | 2026-12-01 |"
+    assert rows_in(text) == rows_in(RELIABILITY) | {MUTANTS[1].name: own}
+    assert written_into(text, [found], DAY) == text
+    assert text.partition(BEGIN)[0] == RELIABILITY.partition(BEGIN)[0]
+    assert text.partition(END)[2] == RELIABILITY.partition(END)[2] != ""
 
 
-@pytest.mark.parametrize("arguments", [["--only", "slots are never freed"], ["--seeds", "0"]])
-def test_only_a_whole_run_that_missed_nothing_is_written(arguments: list[str], tmp_path: Path) -> None:
-    """Or the table would say more than was seen."""
+def test_a_table_without_one_of_the_defects_is_not_written() -> None:
+    """Or it would say more than was seen."""
+    with pytest.raises(KeyError, match=MUTANTS[0].name):
+        written_into(f"{BEGIN}{END}", [Caught(mutant=MUTANTS[1], seeds=2, told="I1: it")], DAY)
+
+
+def test_a_run_that_missed_one_is_not_written(tmp_path: Path) -> None:
+    """What stood there before stays."""
     document = tmp_path / "reliability.md"
     document.write_text(RELIABILITY, encoding="utf-8")
-    main([*arguments, "--write", str(document)])
+    assert main(["--seeds", "0", "--write", str(document)]) == 1
     assert document.read_text(encoding="utf-8") == RELIABILITY
