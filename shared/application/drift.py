@@ -12,6 +12,7 @@ from shared.application.dispatcher import Dispatcher
 from shared.application.endpoints import Converged, converge
 from shared.application.locks import ACCEPTED, drift_told, ledger_entry
 from shared.application.ports import Ports, ProvisioningState, Versioned
+from shared.application.rollback_records import keep_record_of_accepted
 from shared.application.settle import settle
 from shared.domain.commands import Tell
 from shared.domain.errors import ConflictError, PermanentError, RequestRefused, TransientError
@@ -82,6 +83,7 @@ class Drift:
         lock = _without_drift(replace(before, want=live, want_none=bool(endpoint) and not live, fence=before.fence + 1))
         entry = ledger_entry(self.ports, lock, previous=before.want, release_id=ACCEPTED, by=f"{by}: {why}"[:500])
         self.ports.endpoints.write_lock(lock, etag=seen.stored.etag, ledger=entry)
+        keep_record_of_accepted(circuit, live, why=f"accepted: {why}", by=by, ports=self.ports)
         log.info("drift accepted", action="drift_accepted", circuit=circuit, by=by, deployment=live)
         return lock
 
@@ -234,4 +236,5 @@ def _maker(ledger: Sequence[LedgerEntry], deployment: str) -> str:
 
 
 def _without_drift(lock: EndpointLock) -> EndpointLock:
-    return replace(lock, drift="", drift_since=None, repair_by="")
+    """Of one whose want was just read as the default."""
+    return replace(lock, drift="", drift_since=None, repair_by="", leaves="")

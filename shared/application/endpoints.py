@@ -15,7 +15,7 @@ from shared.application.settle import settle
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
 from shared.domain.events import CircuitEvent, CircuitSuperseded, StillRunning
-from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment
+from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment, Release
 from shared.domain.naming import is_rollback
 from shared.telemetry import log
 
@@ -44,6 +44,13 @@ class MovedOn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotAsSeen:
+    """Something else than the caller said is live by now. Nothing was written."""
+
+    live: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnHold:
     """Somebody held the circuit before we wanted anything; the fence was raised, so nothing late can change that."""
 
@@ -63,7 +70,7 @@ def want_in_test(work: Work, ports: Ports) -> MovedOn | None:
         if not _is_still_there(work, ports):
             return MovedOn()
         previous = held.row.want if held else _default(ports, Environment.TEST, run.test_endpoint)
-        lock = replace(owned_lock(work, Environment.TEST, held), want=run.deployment, want_none=False)
+        lock = replace(owned_lock(work, Environment.TEST, held), want=run.deployment, want_none=False, leaves="")
         entry = ledger_entry(ports, lock, previous=previous, release_id=release.release_id, by=_by(work))
         ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry)
         return None
@@ -85,7 +92,7 @@ def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | OnHold:
         if held.row.is_held(ports.clock.now()):
             ports.endpoints.write_lock(replace(held.row, fence=held.row.fence + 1), etag=held.etag)
             return OnHold(why=hold_told(held.row))
-        lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False)
+        lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False, leaves="")
         previous = work.run.previous_deployment
         entry = ledger_entry(ports, lock, previous=previous, release_id=work.release.release_id, by=_by(work))
         ports.endpoints.write_lock(lock, etag=held.etag, ledger=entry)
@@ -102,7 +109,7 @@ def want_previous(work: Work, ports: Ports) -> Wanted | NeverSwitched | LockLost
         held = ports.endpoints.lock(Environment.PRODUCTION, run.circuit)
         if held is None or held.row.owner != release.release_id:
             return LockLost(owner=held.row.owner if held else "nobody")
-        back = replace(held.row, want=run.previous_deployment, want_none=not run.previous_deployment)
+        back = held.row.goes_back_to(run.previous_deployment)
         if back == held.row and run.fence == held.row.fence:
             return Wanted(lock=back)
         if not _is_still_there(work, ports):
@@ -126,20 +133,25 @@ def _put_back(work: Work, ports: Ports, held: Versioned[EndpointLock], back: End
     return Wanted(lock=back)
 
 
-def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn:
-    """Take the endpoint over from whoever has it, want the rollback's target, and set the hold. Idempotent."""
+def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | NotAsSeen:
+    """Take the endpoint over from whoever has it, want the rollback's target, and set the hold. Idempotent.
 
-    def attempt() -> Wanted | LockLost | MovedOn:
+    Of two rollbacks the one that was asked for later has its way, whichever comes first.
+    """
+
+    def attempt() -> Wanted | LockLost | MovedOn | NotAsSeen:
         run, environment = work.run, work.release.environment
         held = ports.endpoints.lock(environment, run.circuit)
         if held and held.row.owner == run.release_id:
             return Wanted(lock=held.row)
-        if held and is_rollback(held.row.owner) and held.row.fence > run.fence:
+        if held and _was_asked_for_later(held.row.owner, work.release, ports):
             return LockLost(owner=held.row.owner)
+        if held and run.live_deployment not in {"", held.row.want, held.row.live}:
+            return NotAsSeen(live=held.row.live)
         if not _is_still_there(work, ports):
             return MovedOn()
         lock = _rolled_back(work, ports, held)
-        before = held.row.want if held else run.deployment
+        before = held.row.want if held else run.leaves
         entry = ledger_entry(ports, lock, previous=before, release_id=run.release_id, by=work.release.requested_by)
         # A release that is just being activated may not have wanted its own deployment yet.
         switches = before != lock.want
@@ -159,7 +171,7 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
             environment=release.environment, circuit=run.circuit, owner=run.release_id, owner_seq=0, fence=0
         )
     )
-    lock = replace(before, owner=run.release_id, fence=before.fence + 1, want=run.previous_deployment, want_none=False)
+    lock = replace(before.goes_back_to(run.target), owner=run.release_id, fence=before.fence + 1)
     lock = replace(lock, drift="", drift_since=None, repair_by="")
     if release.environment is Environment.TEST:
         return lock
@@ -170,6 +182,12 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
         hold_by=release.requested_by,
         hold_why=release.reason_asked,
     )
+
+
+def _was_asked_for_later(owner: str, rollback: Release, ports: Ports) -> bool:
+    """Is the owner a rollback that was asked for after this one?"""
+    found = ports.releases.release(owner) if is_rollback(owner) else None
+    return found is not None and (found.row.created_at, owner) > (rollback.created_at, rollback.release_id)
 
 
 def raise_fence(work: Work, ports: Ports) -> bool:
@@ -218,6 +236,8 @@ class Converging:
     """Not there yet: look again in `LOOK_AGAIN`."""
 
     why: str
+    has_begun: bool = False
+    """The switch was asked for just now."""
 
 
 def converge(environment: Environment, circuit: Circuit, endpoint_name: str, ports: Ports) -> Converged | Converging:
@@ -241,6 +261,19 @@ def converge(environment: Environment, circuit: Circuit, endpoint_name: str, por
     if after is None or (after.row.fence, after.row.want) != (lock.fence, lock.want):
         return Converging(why=f"the lock of {endpoint_name} moved meanwhile")
     return Converged(default=endpoint.default, lock=after.row)
+
+
+def note_seen_live(reached: Converged, ports: Ports) -> None:
+    """What is wanted was read as the default, so nothing leaves any more. Whoever has moved the fence since says so."""
+
+    def attempt() -> None:
+        assert reached.lock is not None
+        held = ports.endpoints.lock(reached.lock.environment, reached.lock.circuit)
+        if held and held.row.leaves and held.row.fence == reached.lock.fence:
+            ports.endpoints.write_lock(replace(held.row, leaves=""), etag=held.etag)
+
+    if reached.lock and reached.lock.leaves:
+        settle(ports.clock, attempt)
 
 
 def hand_over(environment: Environment, run: CircuitRun, lost: LockLost, ports: Ports) -> CircuitEvent | StillRunning:
@@ -271,4 +304,4 @@ def _switch(ports: Ports, lock: EndpointLock, endpoint: Endpoint) -> Converging:
         ports.models.set_default(lock.environment, endpoint.name, lock.want)
     else:
         ports.models.clear_default(lock.environment, endpoint.name)
-    return Converging(why=f"{endpoint.name} is being switched to {lock.want or 'no default'}")
+    return Converging(why=f"{endpoint.name} is being switched to {lock.want or 'no default'}", has_begun=True)

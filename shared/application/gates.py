@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from shared.application.codes import MOST_WRONG_CODES
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import changes_between
 from shared.application.ports import GateClaim, Ports, Update, Versioned
@@ -27,7 +28,6 @@ from shared.domain.process import GATE_OF, decide_gate, decide_release
 from shared.domain.requester import approvals_needed
 from shared.telemetry import log
 
-MOST_WRONG_CODES = 5
 LONGEST_COMMENT = 300
 """So that it stands whole in the history, beside person, digest and how."""
 LONGEST_REASON = 300

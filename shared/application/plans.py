@@ -52,8 +52,6 @@ def planned_release(
     )
 
 
-ROLLS_BACK = "rolls_back"
-"""Evidence of a rollback's circuit: the release whose activation it takes back."""
 TARGET = "target"
 """Evidence of a rollback's circuit: the deployment to go back to, as it was looked at before anything was changed."""
 
@@ -67,10 +65,13 @@ class RollbackTarget(BaseModel):
     circuit_id: str
     endpoint: str
     live: str
+    """As far as this app knew."""
     to: str
     fence: int
     release_id: str = ""
     """The release that made `live` live; empty: none of ours."""
+    seen: str = ""
+    """What the caller said is live; empty: whatever is."""
 
     @property
     def circuit(self) -> Circuit:
@@ -89,7 +90,7 @@ class RollbackPlan(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
 
     def runs(self, rollback: Release) -> tuple[CircuitRun, ...]:
-        """`deployment` is what is live, `previous_deployment` what is to be restored."""
+        """`deployment` is what leaves, `previous_deployment` the target, `live_deployment` what the caller said is live."""
         return tuple(
             CircuitRun(
                 release_id=rollback.release_id,
@@ -101,10 +102,8 @@ class RollbackPlan(BaseModel):
                 test_endpoint=target.endpoint,
                 endpoint=target.endpoint,
                 deployment=target.live,
-                live_deployment=target.live,
+                live_deployment=target.seen,
                 previous_deployment=target.to,
-                fence=target.fence,
-                evidence={ROLLS_BACK: target.release_id} if target.release_id else {},
             )
             for target in self.targets
         )
@@ -130,7 +129,7 @@ def _checked(check: Release, run: CircuitRun, ports: Ports) -> CircuitRun:
         model_version=model_version_of(restored_model(run)),
         test_endpoint=endpoint_name(ports.naming.test_endpoint, run.circuit),
         endpoint=run.endpoint,
-        deployment=run.previous_deployment,
+        deployment=run.target,
         evidence={TARGET: run.evidence[TARGET]} if TARGET in run.evidence else {},
     )
 

@@ -1,17 +1,23 @@
-"""Use cases: what a circuit goes back to, or why it can't (D6, D13), read from lock, ledger and runs; nothing is written."""
+"""Use cases: what a circuit goes back to, or why it can't (D6, D13), read from lock, ledger and runs; nothing is written.
+
+What a lock wants is live only once that was seen. Until then a way back is unfinished: what it takes away may still be
+live, and the next request goes on with it instead of one further back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.application.locks import activation_by
-from shared.application.plans import ROLLS_BACK, RollbackTarget
+from shared.application.plans import RollbackTarget
 from shared.application.ports import Ports
-from shared.domain.model import Circuit, CircuitPhase, CircuitRun, EndpointLock, Environment, LedgerEntry
+from shared.application.way_back import WaysBack
+from shared.domain.errors import TransientError
+from shared.domain.model import Circuit, CircuitPhase, EndpointLock, Environment, LedgerEntry
 from shared.domain.naming import deployment_name, endpoint_name, is_rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundTarget:
     """One circuit's way back; without a target there is a problem."""
 
     target: RollbackTarget | None = None
@@ -40,57 +46,83 @@ class Targets:
     to: str = ""
     """A deployment; empty: the previous one."""
 
-    def of(self, circuit: Circuit, lock: EndpointLock | None) -> Found:
-        """Where this circuit goes, by its lock as it was just read."""
+    def of(self, circuit: Circuit, lock: EndpointLock | None, *, seen: str = "") -> FoundTarget:
+        """Where this circuit goes, by its lock as it was just read. `seen`: what the caller said is live."""
         if lock is None or not lock.want:
-            return Found(problem=f"{circuit}: nothing of ours is live in {self.environment}")
+            return FoundTarget(problem=f"{circuit}: nothing of ours is live in {self.environment}")
         ledger = self.ports.endpoints.ledger(self.environment, circuit)
-        pending = unfinished(lock, self.ports)
-        way = self._way(lock, ledger, pending)
+        way = self._way(lock, ledger)
         if not way.to:
-            return Found(problem=way.problem)
-        name = self._endpoint_name(circuit)
-        if self.to and self.ports.models.deployment(self.environment, name, self.to) is None:
-            return Found(problem=f"{circuit}: {self.to} does not exist on {name}")
+            return FoundTarget(problem=way.problem)
         target = RollbackTarget(
             plant_id=circuit.plant_id,
             circuit_id=circuit.circuit_id,
-            endpoint=name,
-            live=pending.deployment if pending else lock.want,
+            endpoint=self._endpoint_name(circuit),
+            live=lock.live,
             to=way.to,
             fence=lock.fence,
-            release_id=_takes_back(ledger, lock, way.to, pending),
+            release_id="" if way.to == lock.live else activated_by(ledger, lock.live),
+            # Who asks for what he sees to stay means that, whatever a release does meanwhile.
+            seen="" if seen == way.to else seen,
         )
-        return Found(target=target, note=way.note)
+        return FoundTarget(target=target, note=way.note)
 
     def _endpoint_name(self, circuit: Circuit) -> str:
         naming = self.ports.naming
         in_test = self.environment is Environment.TEST
         return endpoint_name(naming.test_endpoint if in_test else naming.production_endpoint, circuit)
 
-    def _way(self, lock: EndpointLock, ledger: Sequence[LedgerEntry], pending: CircuitRun | None) -> _Way:
+    def _way(self, lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> _Way:
         """D13."""
         if self.to:
-            if self.to == lock.want and pending is None:
-                return _Way(problem=f"{lock.circuit}: {self.to} is live already")
-            return _Way(to=self.to)
-        if self.release_id and not _takes_back_release(pending, self.release_id):
+            return self._named(lock)
+        if lock.leaves and (not self.release_id or lock.leaves == deployment_name(self.release_id)):
+            return self._go_on(lock, ledger)
+        if self.release_id:
             return self._before_release(lock, ledger)
-        if pending:
-            return _Way(
-                to=lock.want, note=f"{lock.circuit}: {lock.owner} has not brought {lock.want} back, this one goes on"
-            )
         return _one_back(lock, ledger)
+
+    def _named(self, lock: EndpointLock) -> _Way:
+        if self.to == lock.want and not lock.leaves:
+            return _Way(
+                problem=f"{lock.circuit}: {self.to} should be live already; if it is not, have the drift repaired"
+            )
+        problem = self._problem_of(lock.circuit, self.to)
+        return _Way(problem=f"{lock.circuit}: {problem}") if problem else _Way(to=self.to)
+
+    def _go_on(self, lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> _Way:
+        """A way back was begun and has not been seen through; if it leads nowhere, one further back."""
+        by = ledger[0].release_id if ledger else lock.owner
+        try:
+            problem = self._problem_of(lock.circuit, lock.want)
+        except TransientError:
+            problem = ""  # the rollback looks again before it changes anything
+        if not problem:
+            return _Way(to=lock.want, note=f"{lock.circuit}: {by} has not brought {lock.want} back, this one goes on")
+        way = _one_back(lock, ledger)
+        if not way.to:
+            return _Way(problem=f"{lock.circuit}: {by} can't bring {lock.want} back ({problem}); {way.problem}")
+        return _Way(
+            to=way.to, note=f"{lock.circuit}: {by} can't bring {lock.want} back ({problem}), goes back to {way.to}"
+        )
+
+    def _problem_of(self, circuit: Circuit, deployment: str) -> str:
+        name = self._endpoint_name(circuit)
+        ways = WaysBack(ports=self.ports, environment=self.environment, circuit=circuit, endpoint=name)
+        return ways.look_at(deployment).problem
 
     def _before_release(self, lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> _Way:
         """What the run froze before it changed anything; in Test, what the ledger says it replaced there."""
         found = self.ports.releases.release_and_run(self.release_id, lock.circuit)
-        assert found is not None
+        if found is None:
+            return _Way(
+                problem=f"{lock.circuit}: nothing is kept of release {self.release_id}; name a deployment in `to`"
+            )
         run = found[1].row
         switching = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
         under_way = lock.owner == self.release_id and not found[0].row.is_terminal and run.phase in switching
         if lock.want != run.deployment and not under_way:
-            return _Way(problem=f"{lock.circuit}: {lock.want} is live, not {run.deployment}")
+            return _Way(problem=f"{lock.circuit}: {lock.want} should be live, not {run.deployment}")
         replaced = activation_by(ledger, self.release_id, run.deployment)
         in_test = lock.environment is Environment.TEST
         previous = (replaced.previous if replaced else "") if in_test else run.previous_deployment
@@ -101,23 +133,15 @@ class Targets:
         return _Way(to=previous)
 
 
-def unfinished(lock: EndpointLock, ports: Ports) -> CircuitRun | None:
-    """The rollback that made the lock want what it wants, if it has not seen that become live."""
-    found = ports.releases.release_and_run(lock.owner, lock.circuit) if is_rollback(lock.owner) else None
-    if found is None or found[1].row.phase is CircuitPhase.RESTORED:
-        return None
-    return found[1].row if found[1].row.previous_deployment == lock.want else None
-
-
 def _one_back(lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> _Way:
-    """What the default replaced when it first went live; after a rollback that is one further back."""
+    """What the wanted one replaced when it first went live; after a rollback that is one further back."""
     first = _first_activation(ledger, lock.want)
     previous = first.previous if first else ""
     if not previous:
         return _Way(
             problem=f"{lock.circuit}: {lock.want} is the first deployment that went live here, there is none before it (D6)"
         )
-    if is_rollback(lock.owner):
+    if ledger[0].deployment == lock.want and is_rollback(ledger[0].release_id):
         return _Way(
             to=previous,
             note=f"{lock.circuit}: was rolled back to {lock.want} before, goes one further back to {previous}",
@@ -129,17 +153,6 @@ def _first_activation(ledger: Sequence[LedgerEntry], deployment: str) -> LedgerE
     """The row that first made a deployment live, never a rollback's (rows come newest first)."""
     rows = [row for row in ledger if row.deployment == deployment and not is_rollback(row.release_id)]
     return rows[-1] if rows else None
-
-
-def _takes_back(ledger: Sequence[LedgerEntry], lock: EndpointLock, target: str, pending: CircuitRun | None) -> str:
-    """The release whose deployment goes; empty: none of ours, or what is wanted already stays."""
-    if pending:
-        return str(pending.evidence.get(ROLLS_BACK) or "")
-    return "" if target == lock.want else activated_by(ledger, lock.want)
-
-
-def _takes_back_release(pending: CircuitRun | None, release_id: str) -> bool:
-    return pending is not None and pending.deployment == deployment_name(release_id)
 
 
 def activated_by(ledger: Sequence[LedgerEntry], deployment: str) -> str:

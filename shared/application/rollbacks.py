@@ -3,56 +3,29 @@
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 
-from shared.application.dispatcher import Dispatcher
-from shared.application.plans import ROLLS_BACK, RollbackPlan
+from shared.application.plans import RollbackPlan
 from shared.application.ports import Ports
-from shared.application.rollback_targets import Targets, activated_by, unfinished
-from shared.application.work import Work
-from shared.domain.errors import RequestRefused
-from shared.domain.events import CircuitRolledBack
+from shared.application.rollback_repeats import answered, fingerprint
+from shared.application.rollback_request import Locks, RollbackRequest
+from shared.application.rollback_targets import Targets
+from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import (
-    UNSUCCESSFUL,
     Circuit,
     EndpointLock,
-    Environment,
     HistoryEntry,
     ProcessKind,
     Release,
     ReleasePhase,
 )
-from shared.domain.naming import ROLLBACK_PREFIX, is_rollback, timestamp
+from shared.domain.naming import ROLLBACK_PREFIX, timestamp
 from shared.domain.process import fan_out
 from shared.telemetry import log
 
+__all__ = ["RollbackRequest", "RollbackStarted", "Rollbacks"]
+
 MOST_PROBLEMS = 20
-SAME_REQUEST_FOR = timedelta(minutes=10)
-"""D13: an identical request within this time is the same one."""
-
-
-type Locks = dict[Circuit, EndpointLock | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackRequest:
-    """What a caller asks for: a release's circuits, a plant's, or named ones."""
-
-    requested_by: str
-    reason: str
-    release_id: str = ""
-    plant_id: str = ""
-    circuits: tuple[Circuit, ...] = ()
-    only: tuple[Circuit, ...] = ()
-    """Of the above, the ones that were chosen; empty: all. How far each goes back stays the selection's question."""
-    to: str = ""
-    """A deployment; empty: the previous one."""
-    seen: Mapping[Circuit, str] = field(default_factory=dict)
-    """What the caller believes is live; absent: whatever is."""
-    environment: Environment = Environment.PRODUCTION
-    smoke_test: bool = False
-    """What is restored shall be smoke-tested afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +49,14 @@ class Rollbacks:
             RequestRefused: 404 nothing known by that name, 409 nothing to go back to (with the reason per circuit).
         """
         locks = self._locks(request)
-        if existing := self._existing(request, locks):
-            return existing
-        plan, notes = self._plan(request, locks)
-        return self._start(request, plan, notes)
+        done = answered(request, locks, self.ports)
+        if done and len(done) == len(locks):
+            newest = max(done.values(), key=lambda rollback: rollback.created_at)
+            return RollbackStarted(rollback_id=newest.release_id, is_new=False, notes=_what_stands(newest, request))
+        left = {circuit: lock for circuit, lock in locks.items() if circuit not in done}
+        _refuse_outdated(request, left)
+        plan, notes = self._plan(request, left)
+        return self._start(request, plan, (*_left_out(done, locks), *notes))
 
     def plan(self, request: RollbackRequest) -> tuple[RollbackPlan, tuple[str, ...]]:
         """What the request would do now, and what is to be said about it. RequestRefused as above."""
@@ -87,7 +64,7 @@ class Rollbacks:
 
     def _plan(self, request: RollbackRequest, locks: Locks) -> tuple[RollbackPlan, tuple[str, ...]]:
         ways = Targets(ports=self.ports, environment=request.environment, release_id=request.release_id, to=request.to)
-        found = [ways.of(circuit, lock) for circuit, lock in locks.items()]
+        found = [ways.of(circuit, lock, seen=request.seen.get(circuit, "")) for circuit, lock in locks.items()]
         targets = tuple(one.target for one in found if one.target)
         problems = [one.problem for one in found if one.problem]
         if problems and (request.circuits or request.only or not targets):
@@ -103,7 +80,7 @@ class Rollbacks:
         return tuple(self._circuits(request))
 
     def _locks(self, request: RollbackRequest) -> Locks:
-        locks: Locks = {}
+        locks = dict[Circuit, EndpointLock | None]()
         for circuit in self._circuits(request):
             if request.only and circuit not in request.only:
                 continue
@@ -124,47 +101,6 @@ class Rollbacks:
                 raise RequestRefused(404, "Unknown plant", detail)
             return found
         return tuple(dict.fromkeys(request.circuits))
-
-    # -------------------------------------------------------------------------------- the same request
-
-    def _existing(self, request: RollbackRequest, locks: Locks) -> RollbackStarted | None:
-        """A double click, a repeat within ten minutes, or a request on outdated knowledge.
-
-        Raises:
-            RequestRefused: 409, something else than the caller believes is live, and no rollback explains that.
-        """
-        owners = {lock.owner if lock else "" for lock in locks.values()}
-        for owner in filter(is_rollback, owners):
-            if self._is_same(owner, request):
-                return self._known(owner, request)
-        outdated = [
-            f"{circuit}: {lock.want or 'nothing'} is live, not {request.seen[circuit]}"
-            for circuit, lock in locks.items()
-            if circuit in request.seen and lock is not None and not self._is_live(lock, request.seen[circuit])
-        ]
-        if not outdated:
-            return None
-        (owner, *others) = owners
-        if not others and is_rollback(owner):
-            return self._known(owner, request)
-        raise RequestRefused(409, "Outdated", f"{_listed(outdated)}. Look again, then decide.")
-
-    def _known(self, rollback_id: str, request: RollbackRequest) -> RollbackStarted:
-        first = self.ports.releases.release(rollback_id)
-        notes = _what_stands(first.row, request) if first else ()
-        return RollbackStarted(rollback_id=rollback_id, is_new=False, notes=notes)
-
-    def _is_live(self, lock: EndpointLock, seen: str) -> bool:
-        """Also what a rollback that did not succeed has left live."""
-        pending = unfinished(lock, self.ports)
-        left = pending.deployment if pending and pending.phase in UNSUCCESSFUL else lock.want
-        return seen in {left, lock.want}
-
-    def _is_same(self, rollback_id: str, request: RollbackRequest) -> bool:
-        stored = self.ports.releases.release(rollback_id)
-        if stored is None or stored.row.request_digest != _fingerprint(request):
-            return False
-        return not stored.row.is_terminal or self.ports.clock.now() - stored.row.created_at < SAME_REQUEST_FOR
 
     # ------------------------------------------------------------------------------------------- start
 
@@ -189,7 +125,7 @@ class Rollbacks:
             due_at=now + self.ports.policy.overdue_after,
             requested_by=request.requested_by,
             reason_asked=request.reason,
-            request_digest=_fingerprint(request),
+            request_digest=fingerprint(request),
             smoke_test=request.smoke_test,
             warnings=notes,
             hist=(
@@ -200,12 +136,22 @@ class Rollbacks:
         )
         self.ports.evidence.put(rollback.manifest_blob, content)
         self.ports.releases.begin(rollback)
-        self.ports.bus.send((fan_out(rollback),))
         log.info("rollback started", action="rollback_started", release_id=rollback.release_id, circuits=rollback.total)
+        notes = (*notes, *self._sent(rollback))
         begun = self.ports.releases.release(rollback_id)
         is_mine = is_new and (begun is None or begun.row.hist[:1] == rollback.hist)
         said = () if is_mine or begun is None else _what_stands(begun.row, request)
         return RollbackStarted(rollback_id=rollback_id, is_new=is_mine, notes=(*notes, *said))
+
+    def _sent(self, rollback: Release) -> tuple[str, ...]:
+        """It stands, whatever becomes of its message: the sweeper drives what nobody has begun."""
+        try:
+            self.ports.bus.send((fan_out(rollback),))
+        except TransientError as error:
+            log.warning("not sent", action="rollback_not_sent", release_id=rollback.release_id, error=error)
+            minutes = self.ports.policy.overdue_after.total_seconds() / 60
+            return (f"the message bus is out of reach: it begins when that is back, after {minutes:g} minutes or more",)
+        return ()
 
     def _free_id(self, digest: str) -> tuple[str, bool]:
         """Of this plan's rollbacks the one under way, or the next.
@@ -220,32 +166,24 @@ class Rollbacks:
         raise AssertionError
 
 
-def mark_rolled_back(work: Work, ports: Ports) -> None:
-    """The release whose deployment was taken back says so too: its circuit is neutral from now on (D11).
-
-    Repeatable. A run that has not begun to switch finds the lost lock by itself. A newer release may have gone live
-    between the request and the switch: then it is that one's deployment that went.
-    """
-    if work.release.environment is Environment.TEST:
-        return
-    planned = str(work.run.evidence.get(ROLLS_BACK) or "")
-    _mark(work, ports, planned, work.run.deployment)
-    ledger = ports.endpoints.ledger(Environment.PRODUCTION, work.run.circuit)
-    taken_back = next((row.previous for row in ledger if row.release_id == work.release.release_id), "")
-    if taken_back not in {"", work.run.deployment}:
-        _mark(work, ports, activated_by(ledger, taken_back), taken_back)
+def _refuse_outdated(request: RollbackRequest, locks: Locks) -> None:
+    """409: something else than the caller believes should be live, and no rollback explains that."""
+    outdated = [
+        f"{circuit}: {lock.want or 'nothing'} should be live, not {request.seen[circuit]}"
+        for circuit, lock in locks.items()
+        if circuit in request.seen and lock is not None and request.seen[circuit] not in {lock.want, lock.live}
+    ]
+    if outdated:
+        raise RequestRefused(409, "Outdated", f"{_listed(outdated)}. Look again, then decide.")
 
 
-def _mark(work: Work, ports: Ports, release_id: str, deployment: str) -> None:
-    found = ports.releases.release_and_run(release_id, work.run.circuit) if release_id else None
-    if found is None or found[1].row.deployment != deployment:
-        return
-    event = CircuitRolledBack(
-        at=ports.clock.now(),
-        by=work.release.requested_by,
-        why=f"{work.release.release_id}: {work.release.reason_asked}",
+def _left_out(done: Mapping[Circuit, Release], locks: Locks) -> tuple[str, ...]:
+    return tuple(
+        f"left out: {circuit}: {by.release_id}, asked for at {timestamp(by.created_at)}, puts it back to "
+        f"{lock.want if lock else 'nothing'}; name `from` or `to` to go further"
+        for circuit, by in done.items()
+        for lock in [locks[circuit]]
     )
-    Dispatcher(ports).to_run(found[0], found[1], event)
 
 
 def _what_stands(first: Release, request: RollbackRequest) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def _restored(run: CircuitRun) -> str:
     told = run.evidence.get("rollback")
     seconds = told.get("seconds") if isinstance(told, Mapping) else None
     took = f", {seconds} s after the request" if seconds is not None else ""
-    return f"{run.previous_deployment} (was {run.deployment}{took})"
+    return f"{run.target} (was {run.leaves}{took})"
 
 
 def outcome(run: CircuitRun, release: Release) -> str:

@@ -8,12 +8,12 @@ from shared.application.dispatcher import Dispatcher, is_current
 from shared.application.endpoints import LOOK_AGAIN, Converging, converge
 from shared.application.ports import Ports, Versioned
 from shared.application.postponing import postpone
-from shared.application.rollbacks import mark_rolled_back
+from shared.application.rollback_records import keep_records
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StartQueued, StepKind
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.events import CircuitEvent, CircuitRestored, StepErrored, StepFailed, StillRunning
+from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
 from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import (
     DIAGNOSIS,
@@ -76,8 +76,7 @@ class Worker:
         if isinstance(outcome, StillRunning):
             written = self._look_again(release, run, outcome)
         else:
-            if isinstance(outcome, CircuitRestored):
-                mark_rolled_back(Work(release=release.row, run=run.row), self.ports)
+            keep_records(Work(release=release.row, run=run.row), outcome, self.ports)
             written = Dispatcher(self.ports).to_run(release, run, outcome)
         if written is None and command.kind in MAY_CHANGE_DEFAULTS:
             # The row moved on while the step ran: what it wrote may be stale by now.

@@ -163,6 +163,11 @@ class CircuitRolledBack(CircuitEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitLiveAgain(CircuitEvent):
+    """What a rollback had taken back is wanted again; `why` names who made it so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StillRunning:
     """Not an event: nothing is decided yet; look again after `check_in` (None: the policy's poll).
 

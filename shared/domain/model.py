@@ -5,7 +5,7 @@ parse because every field that came later has a default.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
@@ -266,7 +266,7 @@ class CircuitRun:
     source_tags: Mapping[str, str] = field(default_factory=dict)
     registry_tags: Mapping[str, str] = field(default_factory=dict)
     live_deployment: str = ""
-    """Production's default as the approver saw it; empty: none."""
+    """Production's default as the approver saw it; empty: none. Of a rollback: as the caller said; empty: he did not."""
     previous_deployment: str = ""
     """Production's default, frozen under the lock before any change; empty: none (D6)."""
     fence: int = 0
@@ -280,6 +280,16 @@ class CircuitRun:
     evidence: Mapping[str, object] = field(default_factory=dict)
     """Small facts for people (JSON): metrics, smoke-test seconds and rows. Merged, never replaced."""
     hist: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def leaves(self) -> str:
+        """Of a rollback's circuit: what was live when it was asked for, and goes."""
+        return self.deployment
+
+    @property
+    def target(self) -> str:
+        """Of a rollback's circuit: what becomes live again."""
+        return self.previous_deployment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +373,11 @@ class EndpointLock:
     """Empty: no default is wanted yet, or none at all (`want_none`)."""
     want_none: bool = False
     """D11: the endpoint shall have no default, as before its first activation."""
+    leaves: str = ""
+    """What a way back takes away, until `want` was seen live; empty: `want` is live, as far as this app knows.
+
+    Only for ways back: an activation that does not get there is taken back by its own release.
+    """
     hold_until: datetime | None = None
     """Until then no release activates this circuit, unless the hold is lifted; None: no hold."""
     hold_since: datetime | None = None
@@ -377,6 +392,19 @@ class EndpointLock:
 
     def is_held(self, now: datetime) -> bool:
         return self.hold_until is not None and now < self.hold_until
+
+    @property
+    def live(self) -> str:
+        """What is live as far as this app knows: `want`, or what leaves until `want` was seen live."""
+        return self.leaves or self.want
+
+    def goes_back_to(self, deployment: str) -> "EndpointLock":
+        """The lock that wants this back. What may still be live meanwhile is remembered; empty: no default is wanted."""
+        if deployment == self.want:
+            leaves = self.leaves
+        else:
+            leaves = self.want if self.leaves in {"", deployment} else self.leaves
+        return replace(self, want=deployment, want_none=not deployment, leaves=leaves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

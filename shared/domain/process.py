@@ -448,6 +448,7 @@ CIRCUIT_EDGES: Mapping[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] 
     (C.RESTORING, e.CircuitSuperseded): C.SUPERSEDED,
     # Also of a release that has ended: what it made live is live no more.
     (C.LIVE, e.CircuitRolledBack): C.ROLLED_BACK,
+    (C.ROLLED_BACK, e.CircuitLiveAgain): C.LIVE,
     # A rollback took the endpoint while this run was switching it: a worker that stood still after its last look must
     # not say afterwards that the circuit is live. The run ends as one that finds the lost lock by itself does.
     (C.ACTIVATING, e.CircuitRolledBack): C.SUPERSEDED,

@@ -6,7 +6,8 @@ from dataclasses import replace
 import azure.functions as func
 from werkzeug.http import dump_cookie
 
-from shared.application.gates import MOST_WRONG_CODES, Gates, GateView, Outcome, Standing, Verdict
+from shared.application.codes import MOST_WRONG_CODES
+from shared.application.gates import Gates, GateView, Outcome, Standing, Verdict
 from shared.application.views import ApprovalState, ApprovalView
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused

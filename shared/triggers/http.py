@@ -85,7 +85,7 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
                 return refused(req, 409, "Somebody was quicker", detail, as_page=as_page)
             except TransientError as error:
                 log.warning("storage out of reach", action="http_transient", error=error)
-                detail = "A service this app stands on does not answer. Try again in a minute; nothing was changed."
+                detail = "A service this app stands on does not answer. Look whether this was begun, then try again."
                 return refused(req, 503, "Try again later", detail, as_page=as_page)
 
         return guarded

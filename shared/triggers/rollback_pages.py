@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import azure.functions as func
 from werkzeug.http import dump_cookie
 
+from shared.application.codes import RollbackCodes
 from shared.application.queries import Queries, circuit_of
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import Rollbacks
@@ -99,7 +100,7 @@ def _start(visitor: RollbackVisitor, said: Confirmation) -> str:
     if not 1 <= len(said.reason) <= LONGEST_REASON:
         raise RequestRefused(422, "Reason missing", f"Say why, in 1 to {LONGEST_REASON} characters.")
     if visitor.needs_code and visitor.claim:
-        Previews(ports()).check_code(visitor.claim, said.code)
+        RollbackCodes(ports()).check(visitor.claim, said.code)
     circuits = tuple(circuit_of(name) for name in said.circuits)
     allowed = set(Rollbacks(ports()).known(visitor.request))
     if unknown := sorted(str(circuit) for circuit in set(circuits) - allowed):

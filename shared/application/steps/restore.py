@@ -8,26 +8,29 @@ from shared.application.diagnosis import failed
 from shared.application.endpoints import (
     LOOK_AGAIN,
     Converged,
+    Converging,
     MovedOn,
     NeverSwitched,
+    NotAsSeen,
     Wanted,
     converge,
     hand_over,
+    note_seen_live,
     want_previous,
     want_rolled_back,
 )
-from shared.application.live import is_other_circuits
-from shared.application.locks import IMPORTED, LockLost
+from shared.application.locks import LockLost
 from shared.application.plans import TARGET
-from shared.application.ports import Ports, ProvisioningState
+from shared.application.ports import Ports
+from shared.application.way_back import WaysBack
 from shared.application.work import Work
-from shared.domain.errors import PermanentError
+from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, CircuitRestored, StepFailed, StillRunning
 from shared.domain.model import Environment, ProcessKind
 
-ROLLBACK_LOOKS = (timedelta(seconds=10), timedelta(seconds=12), timedelta(seconds=5))
-"""When to look at a switch under way. Two looks see the end of one that takes 20 s: with the look at the target, the
-endpoint and the switch itself that is five calls per circuit."""
+FIRST_LOOK, NEXT_LOOKS = timedelta(seconds=10), timedelta(seconds=12)
+"""When to look at a rollback's switch under way. Two looks see the end of one that takes 20 s: with the look at the
+target, the endpoint and the switch itself that is five calls per circuit."""
 
 
 def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
@@ -54,6 +57,7 @@ def _switch_back(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRu
         return _cannot_be_unset(work, ports) or StillRunning(facts=facts, transient=str(error))
     match reached:
         case Converged(default=run.previous_deployment):
+            note_seen_live(reached, ports)
             return CircuitRestored(at=ports.clock.now(), why=f"{run.previous_deployment or 'no default'} is back")
         case _:
             wait = min(LOOK_AGAIN, work.release.policy.poll)
@@ -75,7 +79,7 @@ def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
 def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """R42: the target is looked at first, then the endpoint is taken over, switched, and re-read."""
     seen = _Target() if TARGET in work.run.evidence else _look_at_target(work, ports)
-    if seen.problem:
+    if seen.problem and not _has_begun(work, ports):
         next_action = "next: put it right or name another deployment in `to`, then ask for the rollback again"
         return failed(ports, f"{seen.problem}; nothing was changed", (next_action,))
     match want_rolled_back(work, ports):
@@ -83,8 +87,12 @@ def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             return hand_over(work.release.environment, work.run, lost, ports)
         case MovedOn():
             return StillRunning()
+        case NotAsSeen(live=live):
+            told = f"{live or 'nothing'} should be live by now, not {work.run.live_deployment} as the request said"
+            next_action = "next: look at what is live now, then ask again with that in `from`, or without"
+            return failed(ports, f"{told}; nothing was changed", (next_action,))
         case Wanted(lock=lock):
-            return _to_target(work, ports, {"fence": lock.fence, **seen.facts})
+            return _to_target(work, ports, lock.fence, seen.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,39 +101,42 @@ class _Target:
 
     problem: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+    """Evidence."""
 
 
 def _look_at_target(work: Work, ports: Ports) -> _Target:
-    """Does it exist, can it serve, is it this circuit's?"""
     run = work.run
-    target = ports.models.deployment(work.release.environment, run.endpoint, run.previous_deployment)
-    if target is None:
-        return _Target(problem=f"{run.previous_deployment} does not exist on {run.endpoint}")
-    if target.state is not ProvisioningState.SUCCEEDED:
-        return _Target(problem=f"{run.previous_deployment} on {run.endpoint} is {target.state}, it can't serve")
-    if is_other_circuits(target, run.model_name) and not _was_imported(work, ports):
-        return _Target(problem=f"{run.previous_deployment} runs {target.model_id}, which is not {run.model_name}")
-    told = {"deployment": target.name, "state": target.state, "model": target.model_id}
-    return _Target(facts={"evidence": {TARGET: told}})
+    ways = WaysBack(ports=ports, environment=work.release.environment, circuit=run.circuit, endpoint=run.endpoint)
+    seen = ways.look_at(run.target)
+    if seen.problem or seen.deployment is None:
+        return _Target(problem=seen.problem)
+    told = {"deployment": run.target, "state": seen.deployment.state, "model": seen.deployment.model_id}
+    return _Target(facts={TARGET: told})
 
 
-def _was_imported(work: Work, ports: Ports) -> bool:
-    """R59: what was live before us may run a model of any name."""
-    ledger = ports.endpoints.ledger(work.release.environment, work.run.circuit)
-    return any((row.deployment, row.release_id) == (work.run.previous_deployment, IMPORTED) for row in ledger)
+def _has_begun(work: Work, ports: Ports) -> bool:
+    """Was the endpoint taken over already, and the look before that forgotten by a process that died?"""
+    held = ports.endpoints.lock(work.release.environment, work.run.circuit)
+    return held is not None and held.row.owner == work.run.release_id
 
 
-def _to_target(work: Work, ports: Ports, facts: Mapping[str, object]) -> CircuitEvent | StillRunning:
-    run, now = work.run, ports.clock.now()
+def _to_target(work: Work, ports: Ports, fence: int, seen: Mapping[str, object]) -> CircuitEvent | StillRunning:
+    """Whatever breaks from here on, what was seen before is kept: the look at the target is not repeated."""
+    run, facts = work.run, {"fence": fence, "evidence": seen}
     try:
         reached = converge(work.release.environment, run.circuit, run.endpoint, ports)
-    except PermanentError as error:
-        return StillRunning(facts=facts, transient=str(error))
+        if isinstance(reached, Converged):
+            note_seen_live(reached, ports)
+    except (PermanentError, TransientError) as error:
+        wait = error.retry_after if isinstance(error, TransientError) else None
+        return StillRunning(facts=facts, transient=str(error), check_in=wait)
+    now = ports.clock.now()
     match reached:
-        case Converged(default=run.previous_deployment):
+        case Converged(default=run.target):
             seconds = round((now - work.release.created_at).total_seconds(), 1)
-            told = {"from": run.deployment, "to": run.previous_deployment, "seconds": seconds}
-            return CircuitRestored(at=now, why=f"{run.previous_deployment} is back", evidence={"rollback": told})
+            told = {"from": run.leaves, "to": run.target, "seconds": seconds}
+            return CircuitRestored(at=now, why=f"{run.target} is back", evidence={**seen, "rollback": told})
+        case Converging(has_begun=True):
+            return StillRunning(check_in=min(FIRST_LOOK, work.release.policy.poll), facts=facts)
         case _:
-            wait = ROLLBACK_LOOKS[min(run.poll_n, len(ROLLBACK_LOOKS) - 1)]
-            return StillRunning(check_in=min(wait, work.release.policy.poll), facts=facts)
+            return StillRunning(check_in=min(NEXT_LOOKS, work.release.policy.poll), facts=facts)

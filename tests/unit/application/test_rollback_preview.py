@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.codes import RollbackCodes
 from shared.application.ports import RollbackClaim
 from shared.application.rollback_preview import MOST_LOOKED_AT, CircuitPreview, Previews, RollbackPreview
 from shared.application.rollbacks import RollbackRequest
@@ -50,7 +51,7 @@ def test_a_target_that_is_gone_is_not_healthy(twice: PipelineWorld) -> None:
     """Somebody deleted it; the others are fine."""
     twice.models.delete_deployment(PRODUCTION, ENDPOINT, FIRST)
     twice.clock.forward(timedelta(minutes=1))
-    assert (of(twice).healthy, of(twice).health) == (False, "does not exist any more")
+    assert (of(twice).healthy, of(twice).health) == (False, f"{FIRST} does not exist on {ENDPOINT}")
     assert of(twice, OTHER_CIRCUIT).healthy
 
 
@@ -113,16 +114,16 @@ def test_the_code_of_the_mail_opens_and_five_wrong_ones_void_the_link(twice: Pip
     claim = twice.ports.tokens.read_rollback(mail.rollback_link.url.partition("link=")[2])
     assert claim is not None
     assert (claim.release_id, claim.recipient) == (SECOND_ID, OPERATORS[0])
-    previews = Previews(twice.ports)
-    previews.check_code(claim, f" {mail.rollback_link.code} ")
+    codes = RollbackCodes(twice.ports)
+    codes.check(claim, f" {mail.rollback_link.code} ")
     for left in (4, 3, 2, 1):
         with pytest.raises(RequestRefused, match=f"{left} tries left"):
-            previews.check_code(claim, "nonsense")
+            codes.check(claim, "nonsense")
     for code in ("nonsense", mail.rollback_link.code):
         with pytest.raises(RequestRefused, match="wrong too often"):
-            previews.check_code(claim, code)
+            codes.check(claim, code)
     other = RollbackClaim(release_id=SECOND_ID, recipient="otto@example.com")
-    previews.check_code(other, twice.ports.tokens.code(other))
+    codes.check(other, twice.ports.tokens.code(other))
 
 
 def test_only_mails_about_a_success_carry_the_link(twice: PipelineWorld) -> None:
