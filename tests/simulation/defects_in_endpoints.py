@@ -3,12 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from shared.application import endpoints, locks
+from shared.application import endpoints, locks, rollback_records
 from shared.application import worker as worker_module
 from shared.application.locks import LockTaken, LockWaits
 from shared.application.ports import Update, Versioned
 from shared.application.steps import activate, deploy, restore
 from shared.application.worker import Worker
+from shared.domain.events import CircuitLiveAgain
 from shared.domain.model import EndpointLock
 from shared.domain.naming import release_seq
 from tests.simulation.defects import Mutant, Patches
@@ -174,6 +175,26 @@ def a_failed_activation_is_not_reverted(patches: Patches) -> None:
     patches.set(restore, "want_previous", nothing)
 
 
+def the_earlier_rollback_wins(patches: Patches) -> None:
+    """One that waited for its turn takes the endpoint from the correction that was asked for after it."""
+    patches.set(endpoints, "_was_asked_for_later", lambda *_args: False)
+
+
+def what_comes_back_is_not_live_again(patches: Patches) -> None:
+    mark = rollback_records._Records._mark
+
+    def forgetful(self: Any, maker: str, event: Any) -> None:
+        if not isinstance(event, CircuitLiveAgain):
+            mark(self, maker, event)
+
+    patches.set(rollback_records._Records, "_mark", forgetful)
+
+
+def a_way_back_is_never_seen_live(patches: Patches) -> None:
+    """What is wanted was read as the default, and what it took away is still said to leave."""
+    patches.set(restore, "note_seen_live", lambda *_args: None)
+
+
 DEFECTS = (
     Mutant.of("locks are taken from live releases", locks_are_taken_from_live_releases, "azure", "rough"),
     Mutant.of("locks are never released", locks_are_never_released, "quiet", "mild"),
@@ -186,6 +207,9 @@ DEFECTS = (
     Mutant.of("late writers are not put right", late_writers_are_not_put_right, "standing", "freezing"),
     Mutant.of("late deploys are not put right", late_deploys_are_not_put_right, "standing"),
     Mutant.of("everybody writes his own default", everybody_writes_his_own_default, "standing", "freezing"),
+    Mutant.of("the earlier rollback wins", the_earlier_rollback_wins, "quiet", "mild"),
+    Mutant.of("what comes back is not live again", what_comes_back_is_not_live_again, "quiet", "mild"),
+    Mutant.of("a way back is never seen live", a_way_back_is_never_seen_live, "quiet"),
     Mutant.of("previous is what the approver saw", previous_is_what_the_approver_saw, "quiet", "mild"),
     Mutant.of("previous is read after the switch", previous_is_read_after_the_switch, "mild"),
     Mutant.of("a failed activation is not reverted", a_failed_activation_is_not_reverted, "azure", "rough"),

@@ -327,6 +327,7 @@ class Invariants(Watch):
             self.fail("I6", f"{who}: a ledger row was written below the newest")
 
     def _taken_over(self, who: str, new: EndpointLock, old: EndpointLock) -> None:
+        self._later_wish_won(who, new, old)
         if new.environment is Environment.TEST:
             return
         if is_rollback(new.owner):
@@ -340,6 +341,14 @@ class Invariants(Watch):
             self.fail("I4", f"{who}: the older {new.owner} took the lock from {old.owner}")
         if is_held(old, self.engine.now()):
             self.fail("known failure 12", f"{who}: {new.owner} took a held endpoint")
+
+    def _later_wish_won(self, who: str, new: EndpointLock, old: EndpointLock) -> None:
+        """D13: of two rollbacks the one that was asked for later has its way."""
+        if not (is_rollback(new.owner) and is_rollback(old.owner)):
+            return
+        asked = [self.releases.rows[owner][RELEASE_KEY].row.created_at for owner in (old.owner, new.owner)]
+        if asked[0] > asked[1]:
+            self.fail("D13", f"{who}: {new.owner} took the endpoint from {old.owner}, which was asked for later")
 
     # --------------------------------------------------------------------------------- I1, I2: Azure ML writes
 
@@ -449,6 +458,8 @@ class Invariants(Watch):
             self._nothing_left(quiet=quiet)
         for place in list(self.endpoints.locks):
             self._default_is_want(*place, live=live)
+            if live:
+                self._nothing_leaves(self.endpoints.locks[place].row)
         self._kept_jobs()
 
     def all_driven(self, waiting: Sequence[Sendable]) -> None:
@@ -524,12 +535,16 @@ class Invariants(Watch):
                 self.fail("D11", f"{release.release_id} is {release.phase}, and {run.circuit} wants {run.deployment}")
 
     def _live_is_live(self, release: Release) -> None:
-        """What a rollback has taken back does not stand as live in the release that had made it so."""
+        """What a rollback has taken back does not stand as live in the release that had made it so, and vice versa."""
         for run in (stored.row for stored in self.releases._of(CircuitRun, release.release_id)):
+            stored = self.endpoints.locks.get((Environment.PRODUCTION, run.circuit))
+            is_wanted = stored is not None and stored.row.want == run.deployment and not stored.row.leaves
+            if run.phase is C.ROLLED_BACK and is_wanted:
+                self.fail("R42", f"{release.release_id} {run.circuit} is rolled back, and {run.deployment} is wanted")
             if run.phase is not C.LIVE:
                 continue
             ledger = sorted(self.endpoints.ledgers[Environment.PRODUCTION, run.circuit], key=lambda row: -row.fence)
-            mine = next((row.fence for row in ledger if row.release_id == release.release_id), 0)
+            mine = next((row.fence for row in ledger if row.deployment == run.deployment), 0)
             for row in ledger:
                 taken_back = is_rollback(row.release_id) and row.previous == run.deployment and row.fence > mine
                 if taken_back and self._restored(row.release_id, run.circuit):
@@ -555,6 +570,11 @@ class Invariants(Watch):
             f"at rest {name} in {environment} has {endpoint.default or '(none)'}, "
             f"wanted is {lock.want or '(none)'} by {lock.owner}",
         )
+
+    def _nothing_leaves(self, lock: EndpointLock) -> None:
+        """D11: a way back that has ended well was seen live; who did not get there says so."""
+        if lock.leaves and not self._is_excused(lock):
+            self.fail("D11", f"at rest {lock.circuit} in {lock.environment} still leaves {lock.leaves} for {lock.want}")
 
     def _took_too_long(self, environment: Environment, name: str) -> bool:
         """A late writer's operation went on for longer than messages about it come again: the look for drift tells."""

@@ -675,6 +675,8 @@ class Universe:
             self._roll_back_later(wait, request)
             if self.engine.chance(0.4):
                 self._roll_back_later(wait + self.engine.seconds(0, 900), request)
+            if self.engine.chance(0.4):
+                self._compete(wait + self.engine.seconds(0, seeded.choice([3, 60, 900])), request, chosen[0])
             if self.engine.chance(0.5):
                 self._lift_later(wait + self.engine.seconds(60, 7_200), chosen[0])
 
@@ -682,7 +684,40 @@ class Universe:
         """Somebody sees the first bad prediction at once."""
         if self.hasty and self.weather.is_bad() and self.engine.chance(0.2):
             request = RollbackRequest(requested_by="ops", reason="at once", circuits=(circuit,))
-            self._roll_back_later(self.engine.seconds(1, self.engine.random.choice([15, 200])), request)
+            wait = self.engine.seconds(1, self.engine.random.choice([15, 200]))
+            self._roll_back_later(wait, request)
+            if self.engine.chance(0.3):
+                self._compete(wait + self.engine.seconds(0, 30), request, circuit)
+
+    def _compete(self, wait: timedelta, request: RollbackRequest, circuit: Circuit) -> None:
+        """A second person, or a change of mind: by another way, to a named deployment, or from what is seen."""
+
+        def ask() -> None:
+            self._roll_back_later(timedelta(), self._otherwise(request, circuit))
+
+        self.engine.after(wait, ask)
+
+    def _otherwise(self, request: RollbackRequest, circuit: Circuit) -> RollbackRequest:
+        """As the endpoint stands when it is asked; what is `seen` may be old, or have been gone back from since."""
+        place, seeded = (request.environment, circuit), self.engine.random
+        ledger = sorted(self.endpoints.ledgers.get(place, []), key=lambda row: -row.fence)
+        names = sorted({row.deployment for row in ledger if row.deployment})
+        alone = replace(request, circuits=(circuit,), plant_id="", release_id="", reason="otherwise")
+        if not names:
+            return alone
+        match seeded.choice(["to", "to", "from", "from", "to from", "only", "only from"]):
+            case "to":
+                return replace(alone, to=seeded.choice(names))
+            case "from":
+                return replace(alone, seen={circuit: seeded.choice([ledger[0].deployment, seeded.choice(names)])})
+            case "to from":
+                return replace(alone, to=seeded.choice(names), seen={circuit: ledger[0].deployment})
+            case "only":
+                return replace(alone, circuits=(), plant_id=circuit.plant_id, only=(circuit,))
+            case _:
+                maker = seeded.choice([row.release_id for row in ledger])
+                of_release = replace(alone, circuits=(), release_id=maker, only=(circuit,))
+                return replace(of_release, seen={circuit: seeded.choice(names)})
 
     def _roll_back_later(self, wait: timedelta, request: RollbackRequest) -> None:
         def ask() -> None:
