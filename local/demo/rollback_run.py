@@ -59,7 +59,8 @@ def rollback_call(stack: Stack, release: Release) -> str:
     """The call that puts a circuit of the release back, the first that it made live, to be copied into a terminal."""
     circuit = next((one for one in release["circuits"] if one.get("phase") == "live"), release["circuits"][0])
     asked = {"plant_id": circuit["plant_id"], "circuit_id": circuit["circuit_id"]}
-    body = json.dumps({"circuits": [asked], "reason": "your reason", "requested_by": "you"})
+    said = {"from": circuit["deployment"], "reason": "your reason", "requested_by": "you"}
+    body = json.dumps({"circuits": [asked], **said})
     return (
         f"curl -X POST {key_flags(stack)} -H 'Content-Type: application/json' -d '{body}' {stack.app_url}/api/rollbacks"
     )

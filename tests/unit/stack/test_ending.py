@@ -6,11 +6,14 @@ import pytest
 
 from local.demo.ending import Ending, Fate
 from local.demo.holds import Hold, warning
+from local.demo.rollback_run import rollback_call
 from local.stack.description import AzureMl, Stack
 from local.stack.places import DEFAULT_DIR, Places
 from local.stack.ports import DEFAULT_BASE, Ports
 
-RELEASE = {"circuits": [{"plant_id": "PLANT001", "circuit_id": "CIRCUIT01"}]}
+RELEASE = {
+    "circuits": [{"plant_id": "PLANT001", "circuit_id": "CIRCUIT01", "deployment": "deployment-20251210-1"}],
+}
 HOLD = Hold(plant_id="PLANT001", circuit_id="CIRCUIT01", told="held until 2026-12-07T23:00:00Z by ops: bad forecasts")
 LIFT = """-d '{"action": "lift", "reason": "your reason", "requested_by": "you"}' http://app/api/circuits/PLANT001/CIRCUIT01/hold"""
 
@@ -92,3 +95,8 @@ def test_a_hold_is_told_before_the_gates() -> None:
     assert "leaves these circuits out of Production" in said
     assert "PLANT001/CIRCUIT01: held until 2026-12-07T23:00:00Z by ops: bad forecasts" in said
     assert LIFT in said
+
+
+def test_the_rollback_to_copy_says_what_it_expects_to_be_live() -> None:
+    """D13: whoever copies it a second time, or late, takes nothing further back than this release."""
+    assert '"from": "deployment-20251210-1"' in rollback_call(a_stack(), RELEASE)
