@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.domain.model import CircuitPhase, CircuitRun, Release, ReleasePhase
+from shared.domain.model import UNSUCCESSFUL, CircuitPhase, CircuitRun, Release, ReleasePhase, Round
 
 NONE = "(none)"
 
@@ -48,6 +48,12 @@ def _now(run: CircuitRun, before: str) -> str:
             return "rolled back"
         case _:
             return "not known, see the error"
+
+
+def is_half_way_back(release: Release, runs: Sequence[CircuitRun]) -> bool:
+    """Did the release fail, and could not put all it had switched back? A rollback goes on from there."""
+    stuck = any(run.phase in UNSUCCESSFUL and run.error_round is Round.REVERSION for run in runs)
+    return release.phase is ReleasePhase.FAILED and stuck
 
 
 def table_lines(rows: Sequence[ActivationRow]) -> Iterator[str]:

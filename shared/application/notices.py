@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.application.activation_report import is_half_way_back
 from shared.application.answers import ASKING, decided_about, decided_gate
 from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, Update, Versioned
 from shared.application.recipients import people
@@ -177,7 +178,7 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         gates=gates,
         summary=release_summary(release.row, runs, ports.estate, marked),
         marks=marks_told(marked),
-        rollback_link=_rollback_link(notice, ports),
+        rollback_link=_rollback_link(notice, ports, is_half_way_back(release.row, runs)),
         link=link,
         view_url=ports.tokens.view_url(rollback_of(notice.release_id), _reader(notice, ports)),
         also_refused=_also_refused(notice, ports),
@@ -190,9 +191,10 @@ def _reader(notice: Notice, ports: Ports) -> str:
     return notice.recipient if listed and notice.channel is Channel.EMAIL and not ports.audience.signs_in else ""
 
 
-def _rollback_link(notice: Notice, ports: Ports) -> GateLink | None:
-    """Who is told of a success by mail can take it back from there; a card never has a personal link."""
-    if notice.moment is not Moment.RELEASE_SUCCEEDED or notice.channel is not Channel.EMAIL:
+def _rollback_link(notice: Notice, ports: Ports, half_way_back: bool) -> GateLink | None:
+    """Who is told by mail of a success, or of a way back that got stuck, can roll back from there; a card has no link."""
+    is_about = notice.moment is Moment.RELEASE_SUCCEEDED or (notice.moment is Moment.RELEASE_FAILED and half_way_back)
+    if not is_about or notice.channel is not Channel.EMAIL:
         return None
     return _asked_for(ports.tokens.rollback_link(notice.release_id, notice.recipient), ports)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 
-from shared.application.activation_report import activation_rows
+from shared.application.activation_report import activation_rows, is_half_way_back
 from shared.application.circuit_history import CircuitView
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
 from shared.application.votes import approvers
@@ -110,6 +110,7 @@ def render_release(view: ReleaseView) -> str:
     return ENVIRONMENT.get_template("templates/release.html").render(
         view=view,
         activation=activation_rows(view.release, view.runs),
+        half_way_back=is_half_way_back(view.release, view.runs),
         release=view.release,
         lists=lists,
         runs=lists.runs,

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.adapters.email.message import mime_message
 from shared.application.drift import Drift
 from shared.application.ports import Ports, ProvisioningState
+from shared.application.queries import Queries
 from shared.application.rollback_preview import CircuitPreview, Previews
 from shared.application.rollbacks import RollbackRequest
 from shared.application.steps.restore import restore
@@ -15,8 +17,10 @@ from shared.application.worker import Worker
 from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.events import CircuitEvent, StillRunning
-from shared.domain.model import CircuitPhase, ReleasePhase
+from shared.domain.model import CircuitPhase, Moment, ReleasePhase
+from shared.pages import render_release
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT
+from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import PipelineWorld
 from tests.support.rolled import (
     ENDPOINT,
@@ -72,6 +76,33 @@ def test_its_page_shows_what_is_live_and_what_comes_back(world: PipelineWorld) -
 
     assert (shown.live, shown.target.to, shown.healthy) == (THIRD, SECOND, True)
     assert not any("outside" in line for line in shown.attention)
+
+
+def test_mail_and_page_of_a_release_that_is_stuck_half_way_back_lead_to_its_rollback(world: PipelineWorld) -> None:
+    """D11: whoever is told that production is in between can put it right from there."""
+    with_stuck_restore(world)
+
+    letters = [x for x in world.mail.letters if x.notice.moment is Moment.RELEASE_FAILED]
+    assert letters
+    for letter in letters:
+        assert letter.rollback_link
+        text = mime_message(letter, sender="releases@example.com", estate=ESTATE).as_string()
+        assert text.count(f"Code: {letter.rollback_link.code}") == 1
+    assert "Roll back" in render_release(Queries(world.ports).release_view(IDS[2]))
+    assert not any(letter.rollback_link for letter in world.teams.letters)
+
+
+def test_a_release_that_put_everything_back_leads_nowhere_else(world: PipelineWorld) -> None:
+    """D11: there is nothing to roll back."""
+    released(world, 2)
+    refuse_switches(world, (OTHER_ENDPOINT, THIRD))
+    world.start(IDS[2], build="3")
+    world.to_phase(ReleasePhase.FAILED, IDS[2])
+    world.run()
+
+    told = [x for x in world.mail.letters if x.notice.moment is Moment.RELEASE_FAILED]
+    assert [letter.rollback_link for letter in told] == [None] * len(told) != []
+    assert "Roll back" not in render_release(Queries(world.ports).release_view(IDS[2]))
 
 
 def test_a_rollback_while_a_release_still_reverts_goes_where_the_release_was_going(world: PipelineWorld) -> None:
