@@ -146,7 +146,7 @@ def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | 
             return Wanted(lock=held.row)
         if held and _was_asked_for_later(held.row.owner, work.release, ports):
             return LockLost(owner=held.row.owner)
-        if held and run.live_deployment not in {"", held.row.want, held.row.live}:
+        if held and held.row.want != run.target and run.live_deployment not in {"", held.row.want, held.row.live}:
             return NotAsSeen(live=held.row.live)
         if not _is_still_there(work, ports):
             return MovedOn()

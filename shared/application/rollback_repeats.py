@@ -81,15 +81,15 @@ def _knows_more(request: RollbackRequest, lock: EndpointLock, owner: _Owner) -> 
 
 
 def _took_away(request: RollbackRequest, lock: EndpointLock, ports: Ports) -> Release | None:
-    """An earlier rollback, if that is why what the caller said is live no more."""
+    """An earlier rollback, if that is why what the caller said is live no more; none if a release came after it."""
     seen = request.seen.get(lock.circuit)
     if seen in {None, lock.want, lock.live}:
         return None
     for row in ports.endpoints.ledger(lock.environment, lock.circuit):
-        if row.deployment == seen:
+        if row.deployment == seen or not is_rollback(row.release_id):
             return None
         if row.previous == seen:
-            stored = ports.releases.release(row.release_id) if is_rollback(row.release_id) else None
+            stored = ports.releases.release(row.release_id)
             return stored.row if stored else None
     return None
 

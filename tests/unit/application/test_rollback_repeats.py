@@ -9,6 +9,7 @@ from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import RollbackRequest
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import CircuitPhase, ReleasePhase
+from shared.domain.naming import deployment_name
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT
 from tests.support.pipeline_world import PipelineWorld
 from tests.support.rolled import FIRST, IDS, MINUTE, SECOND, THIRD, released
@@ -154,6 +155,17 @@ def test_an_explicit_from_is_explained_by_the_rollback_that_took_it_away(thrice:
 
     assert (late.is_new, late.rollback_id) == (False, first.rollback_id)
     assert thrice.live_default() == FIRST
+
+
+def test_a_from_that_a_rollback_took_away_long_before_a_release_is_refused(thrice: PipelineWorld) -> None:
+    """409: what is live now came from a release, and the caller has never seen it."""
+    thrice.roll_back(CIRCUIT)
+    thrice.run()
+    thrice.holds().lift(CIRCUIT, by="ops", why="mended")
+    thrice.release_all("20251213.1", build="4")
+
+    with pytest.raises(RequestRefused, match=f"{deployment_name('20251213.1')} should be live, not {THIRD}"):
+        thrice.roll_back(CIRCUIT, seen={CIRCUIT: THIRD})
 
 
 def test_a_from_that_nobody_has_taken_away_is_refused(thrice: PipelineWorld) -> None:

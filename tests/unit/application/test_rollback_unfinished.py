@@ -305,6 +305,22 @@ def test_an_explicit_from_holds_at_the_switch_too(world: PipelineWorld) -> None:
     assert (world.live_default(), world.lock().want, world.lock().hold_until) == (THIRD, THIRD, None)
 
 
+def test_two_who_saw_the_same_and_want_the_same_both_get_it(world: PipelineWorld) -> None:
+    """D13: the first one's switch is what the second one asked for, not a reason to fail."""
+    released(world, 2)
+    world.roll_back(CIRCUIT, seen={CIRCUIT: SECOND})
+    first_one = world.bus.take()
+    world.clock.forward(timedelta(seconds=1))
+    second = world.roll_back(release_id=IDS[1], seen={CIRCUIT: SECOND, OTHER_CIRCUIT: SECOND})
+    second_one = world.bus.take()
+    for messages in (first_one, second_one):
+        world.bus.send(messages)
+        world.run()
+
+    assert world.phase(second.rollback_id) is ReleasePhase.SUCCEEDED
+    assert world.live_default() == FIRST
+
+
 # ----------------------------------------------------------------------------------- one answer: may it go back there?
 
 
