@@ -25,6 +25,7 @@ from tests.support.pipeline_world import PipelineWorld
 from tests.support.rolled import (
     ENDPOINT,
     FIRST,
+    FOURTH,
     IDS,
     OTHER_ENDPOINT,
     PRODUCTION,
@@ -149,6 +150,19 @@ def test_a_restore_that_was_seen_live_is_finished(world: PipelineWorld) -> None:
     world.run()
 
     assert world.live_default() == FIRST
+
+
+def test_an_activation_ends_an_unfinished_way_back(world: PipelineWorld) -> None:
+    """R36: the switch back landed after all, and the next release has frozen what it found."""
+    with_stuck_restore(world)
+    world.models.change_default(PRODUCTION, ENDPOINT, SECOND)
+    world.release_all(IDS[3], CIRCUIT, build="4")
+    assert (world.lock().want, world.lock().live) == (FOURTH, FOURTH)
+
+    world.roll_back(CIRCUIT)
+    world.run()
+
+    assert world.live_default() == SECOND
 
 
 def test_drift_that_is_accepted_ends_an_unfinished_way_back(world: PipelineWorld) -> None:
