@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.application.locks import LockLost, activation_by, hold_told, ledger_entry, owned_lock
+from shared.application.plans import KNEW_FENCE
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.settle import settle
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
 from shared.domain.events import CircuitEvent, CircuitSuperseded, StillRunning
-from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment, Release
+from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment
 from shared.domain.naming import is_rollback
 from shared.telemetry import log
 
@@ -144,7 +145,7 @@ def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | 
         held = ports.endpoints.lock(environment, run.circuit)
         if held and held.row.owner == run.release_id:
             return Wanted(lock=held.row)
-        if held and _was_asked_for_later(held.row.owner, work.release, ports):
+        if held and is_rollback(held.row.owner) and _yields(work, held.row, ports):
             return LockLost(owner=held.row.owner)
         if held and held.row.want != run.target and run.live_deployment not in {"", held.row.want, held.row.live}:
             return NotAsSeen(live=held.row.live)
@@ -184,10 +185,19 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
     )
 
 
-def _was_asked_for_later(owner: str, rollback: Release, ports: Ports) -> bool:
-    """Is the owner a rollback that was asked for after this one?"""
-    found = ports.releases.release(owner) if is_rollback(owner) else None
-    return found is not None and (found.row.created_at, owner) > (rollback.created_at, rollback.release_id)
+def _yields(work: Work, held: EndpointLock, ports: Ports) -> bool:
+    """Was the rollback that owns the endpoint asked for after this one?
+
+    What has had the endpoint was taken over by a later one, and what was asked for in knowledge of the owner is later
+    itself, whatever the clocks of two hosts say.
+    """
+    mine, ledger = work.release, ports.endpoints.ledger(held.environment, held.circuit)
+    if work.run.fence or any(row.release_id == mine.release_id for row in ledger):
+        return True
+    if held.fence == work.run.evidence.get(KNEW_FENCE):
+        return False
+    found = ports.releases.release(held.owner)
+    return found is not None and (found.row.created_at, held.owner) > (mine.created_at, mine.release_id)
 
 
 def raise_fence(work: Work, ports: Ports) -> bool:

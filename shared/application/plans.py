@@ -52,6 +52,8 @@ def planned_release(
     )
 
 
+KNEW_FENCE = "knew_fence"
+"""Evidence of a rollback's circuit: the lock's fence when it was asked for. What happened until then was known."""
 TARGET = "target"
 """Evidence of a rollback's circuit: the deployment to go back to, as it was looked at before anything was changed."""
 
@@ -103,6 +105,7 @@ class RollbackPlan(BaseModel):
                 endpoint=target.endpoint,
                 deployment=target.live,
                 live_deployment=target.seen,
+                evidence={KNEW_FENCE: target.fence},
                 previous_deployment=target.to,
             )
             for target in self.targets

@@ -177,7 +177,7 @@ def a_failed_activation_is_not_reverted(patches: Patches) -> None:
 
 def the_earlier_rollback_wins(patches: Patches) -> None:
     """One that waited for its turn takes the endpoint from the correction that was asked for after it."""
-    patches.set(endpoints, "_was_asked_for_later", lambda *_args: False)
+    patches.set(endpoints, "_yields", lambda *_args: False)
 
 
 def what_comes_back_is_not_live_again(patches: Patches) -> None:

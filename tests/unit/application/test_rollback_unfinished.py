@@ -272,6 +272,19 @@ def test_of_two_rollbacks_the_one_asked_for_later_has_its_way(world: PipelineWor
     assert second.rollback_id in world.circuit(CIRCUIT, first.rollback_id).hist[-1].why
 
 
+def test_a_rollback_that_knew_of_the_other_is_the_later_one_whatever_the_clocks_say(world: PipelineWorld) -> None:
+    """They were asked for on two hosts, and the first one's clock is ahead."""
+    released(world, 3)
+    world.models.operation_time = timedelta(seconds=20)
+    first = world.roll_back(CIRCUIT)
+    world.run(lambda: world.lock().owner == first.rollback_id)
+    world.change(world.release(first.rollback_id), created_at=world.clock.now() + timedelta(seconds=5))
+    world.roll_back(CIRCUIT, to=FIRST)
+    world.run()
+
+    assert world.live_default() == FIRST
+
+
 def test_an_earlier_rollback_that_comes_late_lets_the_later_one_be(world: PipelineWorld) -> None:
     """Whichever is handled first."""
     released(world, 3)
