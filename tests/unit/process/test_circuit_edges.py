@@ -101,6 +101,7 @@ EXPECTED: dict[tuple[CircuitPhase, type[e.CircuitEvent]], CircuitPhase] = {
     **{(phase, e.CircuitSuperseded): P.SUPERSEDED for phase in (P.LOCKING, P.STAGING, P.ACTIVATING, P.RESTORING)},
     (P.LIVE, e.CircuitRolledBack): P.ROLLED_BACK,
     (P.ACTIVATING, e.CircuitRolledBack): P.SUPERSEDED,
+    (P.ROLLED_BACK, e.CircuitLiveAgain): P.LIVE,
     **{(phase, e.EvidenceRefreshed): phase for phase in (*AT_A_GATE, *LEFT_BY_AN_EARLIER_TRY)},
     **{(phase, e.StepFailed): P.FAILED for phase in WITH_WORK},
     **{(phase, e.StepErrored): P.ERRORED for phase in WITH_WORK},
