@@ -22,6 +22,8 @@ from shared.telemetry import log
 
 LOOK_AGAIN = timedelta(seconds=5)
 """How soon to look at a switch under way: R44 gives a rollback two minutes."""
+MOST_HOLD_WHY = 1000
+"""Characters: a reason has at most 500, and one rollback after the other adds its own."""
 
 
 # ------------------------------------------------------------------------------------------------ the want
@@ -163,7 +165,10 @@ def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | 
 
 
 def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None) -> EndpointLock:
-    """The seq stays: a newer release may pass later, and the one that was rolled back finds the hold."""
+    """The seq stays: a newer release may pass later, and the one that was rolled back finds the hold.
+
+    A hold that is open is never shortened, and why it was set stands beside the new reason.
+    """
     run, release, now = work.run, work.release, ports.clock.now()
     before = (
         held.row
@@ -176,13 +181,10 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
     lock = replace(lock, drift="", drift_since=None, repair_by="")
     if release.environment is Environment.TEST:
         return lock
-    return replace(
-        lock,
-        hold_since=now,
-        hold_until=now + release.policy.hold,
-        hold_by=release.requested_by,
-        hold_why=release.reason_asked,
-    )
+    until, why = now + release.policy.hold, release.reason_asked
+    if before.hold_until and before.is_held(now):
+        until, why = max(until, before.hold_until), f"{why}; it was {hold_told(before)}"[:MOST_HOLD_WHY]
+    return replace(lock, hold_since=now, hold_until=until, hold_by=release.requested_by, hold_why=why)
 
 
 def _yields(work: Work, held: EndpointLock, ports: Ports) -> bool:

@@ -78,6 +78,36 @@ def test_an_operator_can_hold_a_circuit_without_a_rollback(world: PipelineWorld)
     assert lock.fence == world.lock().fence
 
 
+def test_a_rollback_does_not_shorten_a_longer_hold_nor_forget_who_set_it(world: PipelineWorld) -> None:
+    """Who swapped the sensor until March must not find the circuit activated in two weeks."""
+    world.release_all(IDS[0])
+    world.release_all(IDS[1], build="1")
+    until = world.clock.now() + timedelta(days=90)
+    world.holds().hold(CIRCUIT, until=until, by="ann", why="sensor swapped until March")
+
+    world.roll_back(CIRCUIT)
+    world.run()
+
+    lock = world.lock()
+    assert (lock.hold_until, lock.hold_by) == (until, "ops")
+    assert lock.hold_why.startswith("bad predictions; ")
+    assert "by ann, because sensor swapped until March" in lock.hold_why
+
+
+def test_a_second_rollback_holds_for_as_long_as_it_would_by_itself(rolled_back: PipelineWorld) -> None:
+    """The first one's hold ends earlier, and its reason still stands beside the new one."""
+    rolled_back.clock.forward(timedelta(days=1))
+    asked_at = rolled_back.clock.now()
+    rolled_back.roll_back(CIRCUIT, to=SECOND, reason="was fine after all")
+    rolled_back.run()
+
+    lock = rolled_back.lock()
+    assert lock.hold_until is not None
+    assert lock.hold_until >= asked_at + timedelta(days=14)
+    assert lock.hold_why.startswith("was fine after all; ")
+    assert "because bad predictions" in lock.hold_why
+
+
 def test_a_hold_that_ends_in_the_past_is_refused(world: PipelineWorld) -> None:
     """422."""
     world.release_all(RELEASE_ID)
