@@ -50,27 +50,36 @@ class Pruning:
     def _circuit(self, release: Release, run: CircuitRun) -> None:
         """What can't be deleted now is left to the next release."""
         try:
-            needed = self._needed(run.circuit)
-            for environment in Environment:
-                self._endpoint(release, run, environment, needed)
+            locks = self._locks(run.circuit)
+            needed = self._needed(locks)
+            for lock in locks:
+                # Otherwise a newer release or a rollback is at work: it may need what looks old from here.
+                if lock.owner == release.release_id:
+                    self._endpoint(release, run, lock.environment, needed, locks)
         except (TransientError, PermanentError) as error:
             log.warning(
                 "not pruned", action="prune_failed", release_id=run.release_id, circuit=run.circuit, error=error
             )
 
-    def _needed(self, circuit: Circuit) -> frozenset[str]:
+    def _locks(self, circuit: Circuit) -> tuple[EndpointLock, ...]:
+        found = [self.ports.endpoints.lock(environment, circuit) for environment in Environment]
+        return tuple(stored.row for stored in found if stored is not None)
+
+    def _needed(self, locks: Sequence[EndpointLock]) -> frozenset[str]:
         """Live or previous, in either environment."""
         needed: set[str] = set()
-        for environment in Environment:
-            held = self.ports.endpoints.lock(environment, circuit)
-            if held is not None:
-                needed |= {held.row.want, *_previous(held.row, self.ports.endpoints.ledger(environment, circuit))}
+        for lock in locks:
+            needed |= {lock.want, *_previous(lock, self.ports.endpoints.ledger(lock.environment, lock.circuit))}
         return frozenset(needed)
 
-    def _endpoint(self, release: Release, run: CircuitRun, environment: Environment, needed: frozenset[str]) -> None:
-        held = self.ports.endpoints.lock(environment, run.circuit)
-        if held is None or held.row.owner != release.release_id:
-            return  # a newer release or a rollback is at work: it may need what looks old from here
+    def _endpoint(
+        self,
+        release: Release,
+        run: CircuitRun,
+        environment: Environment,
+        needed: frozenset[str],
+        locks: Sequence[EndpointLock],
+    ) -> None:
         name = run.test_endpoint if environment is Environment.TEST else run.endpoint
         endpoint = self.ports.models.endpoint(environment, name)
         if endpoint is None:
@@ -82,6 +91,8 @@ class Pruning:
                 continue
             if self.ports.models.has_running_jobs(environment, name, deployment):
                 continue
+            if _fences(self._locks(run.circuit)) != _fences(locks):
+                return  # what is needed was read before a rollback or a release came in between
             log.info(
                 "pruning",
                 action="pruning",
@@ -95,6 +106,10 @@ class Pruning:
 
 def _has_succeeded(release: Release) -> bool:
     return release.kind is ProcessKind.RELEASE and release.phase is ReleasePhase.SUCCEEDED
+
+
+def _fences(locks: Sequence[EndpointLock]) -> tuple[int, ...]:
+    return tuple(lock.fence for lock in locks)
 
 
 def _previous(lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> tuple[str, ...]:

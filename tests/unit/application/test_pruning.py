@@ -91,6 +91,31 @@ def test_the_lock_of_somebody_else_keeps_pruning_away() -> None:
     assert there(world) == names(1, 2, 3)
 
 
+@pytest.mark.parametrize("method", ["endpoint", "deployment_names", "has_running_jobs"])
+@pytest.mark.parametrize("environment", list(Environment))
+def test_a_rollback_that_comes_while_pruning_looks_keeps_its_target(method: str, environment: Environment) -> None:
+    """The locks are read again right before each delete: what one of them needs now may be old by the first look."""
+    world = released(PipelineWorld(policy=Policy(deployments_kept=5)), 1, 2, 3, 4)
+    world.change(world.release(release_id(4)), policy=KEPT_ONE_AND_PREVIOUS)
+    world.models.operation_time = timedelta(seconds=20)
+    look, rollbacks = getattr(world.models, method), []
+
+    def meanwhile(where: Environment, name: str, *more: str) -> object:
+        found = look(where, name, *more)
+        if not rollbacks and where is environment:
+            rollbacks.append(world.roll_back(CIRCUIT, to=deployment_name(release_id(1))).rollback_id)
+            world.run(lambda: world.lock().owner == rollbacks[0])
+        return found
+
+    setattr(world.models, method, meanwhile)
+    Pruning(world.ports).handle(Prune(release_id=release_id(4)))
+    world.run()
+
+    assert world.live_default() == deployment_name(release_id(1))
+    assert world.phase(rollbacks[0]) is ReleasePhase.SUCCEEDED
+    assert there(world, environment) == names(1, 2, 3, 4)
+
+
 def test_a_deployment_with_a_running_job_stays_until_it_has_none() -> None:
     """Somebody scores with the old model: the next release may prune it."""
     world = released(PipelineWorld(), 1, 2, 3)
