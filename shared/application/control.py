@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.application.drift import Drift
 from shared.application.fanout import FanOutPage
 from shared.application.gate_refresh import GateRefresh
 from shared.application.intake import Intake
@@ -10,7 +11,16 @@ from shared.application.notices import deliver_notice
 from shared.application.ports import Ports, Sendable
 from shared.application.postponing import postpone
 from shared.application.pruning import Pruning
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+)
 from shared.domain.errors import PermanentError, TransientError
 
 MOST_HEALS = 30
@@ -44,6 +54,8 @@ class Control:
                 Intake(self.ports).read_again(command.path)
             case Prune():
                 Pruning(self.ports).handle(command)
+            case LookForDrift():
+                Drift(self.ports).handle(command)
             case RefreshGate():
                 GateRefresh(self.ports).handle(command)
             case NoteLedger():

@@ -9,7 +9,16 @@ from shared.application.messages import kind_of, parse_message
 from shared.application.ports import Ports, Sendable
 from shared.application.postponing import postpone
 from shared.application.worker import Worker
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+)
 from shared.domain.errors import IllegalTransition, PermanentError, PipelineError, TransientError
 from shared.domain.events import FanOutDied
 from shared.telemetry import log
@@ -50,7 +59,7 @@ class DeadLetters:
                 Worker(self.ports).give_up(command, reason)
             case FanOut():
                 self._fan_out(command, reason)
-            case SendNotice() | ReadArtifact() | Prune() | RefreshGate() | NoteLedger():
+            case SendNotice() | ReadArtifact() | Prune() | LookForDrift() | RefreshGate() | NoteLedger():
                 self._again(command)
 
     def _fan_out(self, command: FanOut, reason: str) -> None:
@@ -67,7 +76,9 @@ class DeadLetters:
             # Its page was written after all: what follows from that may have died with it.
             FanOutPage(self.ports).handle(command, redelivered=True)
 
-    def _again(self, command: FanOut | SendNotice | ReadArtifact | Prune | RefreshGate | NoteLedger) -> bool:
+    def _again(
+        self, command: FanOut | SendNotice | ReadArtifact | Prune | LookForDrift | RefreshGate | NoteLedger
+    ) -> bool:
         """Notices and artifacts that die for good stay visible: as a pending row, as a blob without a release."""
         if command.revived >= MOST_REVIVALS:
             return False

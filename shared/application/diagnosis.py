@@ -18,6 +18,7 @@ type Lines = tuple[str, ...]
 
 START_ANEW = "next: start a new release for it; a retry takes what was approved, and that is no longer as it was"
 """The one failure that no retry of the same release can mend."""
+ASK_AGAIN = "then retry the release: gate 2 is asked again, about what is live now"
 
 
 def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:

@@ -111,7 +111,7 @@ def _marks(run: CircuitRun) -> Iterator[str]:
     if hold := run.evidence.get("hold"):
         yield f"{hold}: it will not be activated unless the hold is lifted before"
     if drift := run.evidence.get("drift"):
-        yield f"changed outside this app: {drift}; accept or repair it before, or production will refuse this circuit"
+        yield f"{drift}; accept or repair it before, or production will refuse this circuit"
     if newer := run.evidence.get("newer"):
         yield f"{newer}: this release will leave the circuit out as superseded"
 

@@ -7,11 +7,11 @@ exist for production only: only newer waits for older, so there is no cycle.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shared.application.ports import Endpoint, Ports, Versioned
+from shared.application.ports import Ports, Versioned
 from shared.application.work import Work
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import CircuitRun, EndpointLock, Environment, LedgerEntry
-from shared.domain.naming import endpoint_tags, is_rollback, release_seq, timestamp
+from shared.domain.naming import is_rollback, release_seq, timestamp
 
 IMPORTED = "imported"
 """R59: the ledger's first row on an endpoint from before us."""
@@ -82,20 +82,6 @@ def hold_told(lock: EndpointLock) -> str:
     since = timestamp(lock.hold_since) if lock.hold_since else "an unknown time"
     until = timestamp(lock.hold_until) if lock.hold_until else "lifted"
     return f"held since {since}, by {lock.hold_by}, because {lock.hold_why or 'no reason was given'} (until {until})"
-
-
-def drift_told(lock: EndpointLock, endpoint: Endpoint | None) -> str:
-    """What is other than this app left it, in words; empty: nothing. Nothing wanted of an endpoint is no drift (R59)."""
-    if not (lock.want or lock.want_none):
-        return ""
-    if endpoint is None:
-        return f"the endpoint is gone, {lock.want or 'no default'} should be live on it"
-    if endpoint.default != lock.want:
-        return f"{endpoint.default or 'no default'} is live on {endpoint.name}, {lock.want or 'no default'} should be"
-    ours = endpoint_tags(lock.circuit)
-    if any(endpoint.tags.get(tag, value) != value for tag, value in ours.items()):
-        return f"{endpoint.name} is tagged for another circuit"
-    return ""
 
 
 def newer_told(lock: EndpointLock, run: CircuitRun) -> str:

@@ -9,7 +9,17 @@ from typing import Annotated, assert_never
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice, StepKind
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+    StepKind,
+)
 from shared.domain.errors import PermanentError
 from shared.domain.model import Circuit, CircuitPhase, GateName, Round
 
@@ -23,6 +33,7 @@ FAN_OUT = "fan-out"
 NOTIFY = "notify"
 READ_ARTIFACT = "read-artifact"
 PRUNE = "prune"
+LOOK_FOR_DRIFT = "look-for-drift"
 REFRESH_GATE = "refresh-gate"
 NOTE_LEDGER = "note-ledger"
 
@@ -61,6 +72,8 @@ def kind_of(command: Sendable) -> str:
             return READ_ARTIFACT
         case Prune():
             return PRUNE
+        case LookForDrift():
+            return LOOK_FOR_DRIFT
         case RefreshGate():
             return REFRESH_GATE
         case NoteLedger():
@@ -102,6 +115,8 @@ def _fields(command: Sendable) -> dict[str, object]:
             return {"path": command.path}
         case Prune():
             return {"release_id": command.release_id, "cursor": command.cursor}
+        case LookForDrift():
+            return {"n": command.n, "cursor": command.cursor}
         case RefreshGate():
             return {
                 "release_id": command.release_id,
@@ -129,6 +144,8 @@ def message_id(command: Sendable) -> str:
             parts = (READ_ARTIFACT, command.path)
         case Prune(release_id=release):
             parts = (release, PRUNE, command.cursor)
+        case LookForDrift():
+            parts = (LOOK_FOR_DRIFT, command.n, command.cursor)
         case RefreshGate(release_id=release):
             parts = (release, REFRESH_GATE, command.gate, command.n, command.cursor)
         case NoteLedger(release_id=release, gen=gen):
@@ -224,6 +241,14 @@ class _PruneMessage(_Message):
         return Prune(release_id=self.release_id, cursor=self.cursor)
 
 
+class _DriftMessage(_Message):
+    n: Count
+    cursor: Cursor
+
+    def command(self) -> LookForDrift:
+        return LookForDrift(n=self.n, cursor=self.cursor)
+
+
 class _RefreshMessage(_Message):
     release_id: Key
     gate: GateName
@@ -244,7 +269,14 @@ class _NoteMessage(_Message):
 
 
 type _AnyMessage = (
-    _StepMessage | _FanOutMessage | _NoticeMessage | _ArtifactMessage | _PruneMessage | _RefreshMessage | _NoteMessage
+    _StepMessage
+    | _FanOutMessage
+    | _NoticeMessage
+    | _ArtifactMessage
+    | _PruneMessage
+    | _DriftMessage
+    | _RefreshMessage
+    | _NoteMessage
 )
 
 _KINDS: Mapping[str, type[_AnyMessage]] = {
@@ -253,6 +285,7 @@ _KINDS: Mapping[str, type[_AnyMessage]] = {
     NOTIFY: _NoticeMessage,
     READ_ARTIFACT: _ArtifactMessage,
     PRUNE: _PruneMessage,
+    LOOK_FOR_DRIFT: _DriftMessage,
     REFRESH_GATE: _RefreshMessage,
     NOTE_LEDGER: _NoteMessage,
 }

@@ -11,7 +11,16 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.application.gate_texts import Estate
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+)
 from shared.domain.listing import Listed, Wanted
 from shared.domain.model import (
     LONG_AGO,
@@ -223,8 +232,10 @@ class EndpointStore(Protocol):
     def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
         """The circuits that have a lock row in this environment; of one plant, or all."""
 
-    def all_locks(self, environment: Environment) -> Sequence[Versioned[EndpointLock]]:
-        """All lock rows of an environment."""
+    def all_locks(
+        self, environment: Environment, *, after: str = "", limit: int | None = None
+    ) -> Sequence[Versioned[EndpointLock]]:
+        """All lock rows of an environment in the order of their lock keys, those after the key `after` only."""
 
     def marked(self, environment: Environment, now: datetime) -> Sequence[EndpointLock]:
         """The lock rows that people should know of: held at this time, or drifted."""
@@ -294,7 +305,7 @@ class EvidenceStore(Protocol):
 # ------------------------------------------------------------------------------------------------ messages
 
 
-type Sendable = RunStep | FanOut | SendNotice | ReadArtifact | Prune | RefreshGate | NoteLedger
+type Sendable = RunStep | FanOut | SendNotice | ReadArtifact | Prune | LookForDrift | RefreshGate | NoteLedger
 
 
 class MessageBus(Protocol):

@@ -62,7 +62,7 @@ def marks_told(marked: Sequence[EndpointLock]) -> tuple[str, ...]:
     """Every open hold and every drift in a sentence, by circuit."""
     ordered = sorted(marked, key=lambda lock: lock.circuit)
     holds = [f"{lock.circuit}: {hold_told(lock)}" for lock in ordered if lock.hold_until]
-    return (*holds, *(f"{lock.circuit}: changed outside: {lock.drift}" for lock in ordered if lock.drift))
+    return (*holds, *(f"{lock.circuit}: {lock.drift}" for lock in ordered if lock.drift))
 
 
 def _marked_lines(marked: Sequence[EndpointLock]) -> list[str]:
@@ -241,7 +241,8 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
     if release.kind is ProcessKind.DRIFT:
         return (
             "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
-            "/drift/accept to keep it; until then no release activates these circuits."
+            "/drift/accept to keep it (the answer says what to do where that does not help); until then no release "
+            "activates the circuit."
         )
     match release.phase:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):

@@ -123,6 +123,16 @@ class Prune(Posted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookForDrift(Posted):
+    """Compare a page of Production's endpoints with what they should be."""
+
+    n: int
+    """Which look this is: the second it was begun in."""
+    cursor: str = ""
+    """The lock key that the page starts after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshGate(Posted):
     """Look again at a page of the circuits whose evidence an open gate shows."""
 

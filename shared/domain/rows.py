@@ -11,6 +11,11 @@ def run_key(circuit: Circuit) -> str:
     return f"c|{circuit.plant_id}|{circuit.circuit_id}"
 
 
+def lock_key(circuit: Circuit) -> str:
+    """Where a circuit's lock stands among those of its environment."""
+    return f"{circuit.plant_id}|{circuit.circuit_id}"
+
+
 def gate_key(gate: GateName) -> str:
     return f"g|{gate}"
 

@@ -121,14 +121,21 @@ class DriftBody(BaseModel):
     requested_by: Name = ""
 
 
+class DriftAcceptBody(DriftBody):
+    """`{reason, live?, requested_by}`."""
+
+    live: Name | None = None
+
+
 @blueprint.route(
     route="api/circuits/{plant}/{circuit}/drift/accept", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
 )
 @replies()
 def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
     """Keep a default that was changed outside this app."""
-    told = _asked(req, read_json(req, DriftBody))
-    lock = Drift(ports()).accept(_circuit(req), by=told.by, why=told.reason)
+    body = read_json(req, DriftAcceptBody)
+    told = _asked(req, body)
+    lock = Drift(ports()).accept(_circuit(req), by=told.by, why=told.reason, live=body.live)
     return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": told.by, "reason": told.reason})
 
 

@@ -40,7 +40,7 @@ from shared.domain.model import (
     Round,
     Slot,
 )
-from shared.domain.rows import RELEASE_KEY, gate_key, row_key, run_key
+from shared.domain.rows import RELEASE_KEY, gate_key, lock_key, row_key, run_key
 
 MOST_CHANGES = 100
 LONGEST_HISTORY = 24_000
@@ -406,10 +406,15 @@ class FakeEndpointStore(Service):
             here = [circuit for place, circuit in self.locks if place is environment]
         return sorted(circuit for circuit in here if plant_id in {"", circuit.plant_id})
 
-    def all_locks(self, environment: Environment) -> Sequence[Versioned[EndpointLock]]:
+    def all_locks(
+        self, environment: Environment, *, after: str = "", limit: int | None = None
+    ) -> Sequence[Versioned[EndpointLock]]:
         self.asked("all_locks")
         with self.lock_:
-            return [self.locks[place] for place in sorted(self.locks) if place[0] is environment]
+            here = {
+                lock_key(circuit): stored for (place, circuit), stored in self.locks.items() if place is environment
+            }
+            return [here[name] for name in sorted(here) if name > after][:limit]
 
     def marked(self, environment: Environment, now: datetime) -> Sequence[EndpointLock]:
         self.asked("marked")

@@ -193,15 +193,15 @@ class PipelineWorld:
         self._heap.clear()
 
     def break_store(self, error: PipelineError | None = None) -> None:
-        """Every request of the release store fails until `mend_store`."""
+        """Every request for rows of releases and endpoints fails until `mend_store`."""
 
         def refuse(_request: str) -> None:
             raise error or TransientError("storage is down")
 
-        self.releases.on_request = refuse
+        self.releases.on_request = self.endpoints.on_request = refuse
 
     def mend_store(self) -> None:
-        self.releases.on_request = nothing
+        self.releases.on_request = self.endpoints.on_request = nothing
 
     def sweep(self) -> None:
         Sweeper(self.ports).sweep()

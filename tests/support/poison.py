@@ -5,7 +5,16 @@ from collections.abc import Iterator
 
 from shared.application.messages import kind_of, to_json
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+)
 from shared.domain.model import CircuitRun, GateName, Round
 from shared.domain.process import STEP_OF
 
@@ -46,6 +55,7 @@ def one_of_each(run: CircuitRun) -> tuple[Sendable, ...]:
         SendNotice(release_id=release_id, row_key="n|gate_opened|email|nobody@example.com", n=0),
         ReadArtifact(path="somewhere/changed_circuits.json"),
         Prune(release_id=release_id),
+        LookForDrift(n=1),
         RefreshGate(release_id=release_id, gate=GateName.REGISTRY, n=1),
         NoteLedger(release_id=release_id, gen=run.gen),
     )

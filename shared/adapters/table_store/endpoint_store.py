@@ -13,6 +13,7 @@ from shared.adapters.table_store.table import Table, Write
 from shared.application.ports import Versioned
 from shared.domain.errors import ConflictError
 from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry, LedgerNote
+from shared.domain.rows import lock_key
 
 LOCK = "lock"
 
@@ -39,8 +40,12 @@ class TableEndpointStore:
         found = self._endpoints.query(_locks_of(environment, plant_id))
         return [versioned(EndpointLock, row).row.circuit for row in found]
 
-    def all_locks(self, environment: Environment) -> Sequence[Versioned[EndpointLock]]:
-        return [versioned(EndpointLock, row) for row in self._endpoints.query(_locks_of(environment))]
+    def all_locks(
+        self, environment: Environment, *, after: str = "", limit: int | None = None
+    ) -> Sequence[Versioned[EndpointLock]]:
+        beyond = f" and PartitionKey gt {literal(f'{environment}|{after}')}" if after else ""
+        found = self._endpoints.query(f"{_locks_of(environment)}{beyond}", limit=limit)
+        return [versioned(EndpointLock, row) for row in found]
 
     def marked(self, environment: Environment, now: datetime) -> Sequence[EndpointLock]:
         mark = f"(hold_until gt {literal(stamp(now))} or drift gt '')"
@@ -84,4 +89,4 @@ def _locks_of(environment: Environment, plant_id: str = "") -> str:
 
 
 def _partition(environment: Environment, circuit: Circuit) -> str:
-    return f"{environment}|{circuit.plant_id}|{circuit.circuit_id}"
+    return f"{environment}|{lock_key(circuit)}"

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.application.diagnosis import START_ANEW, diagnose_deployment, failed
+from shared.application.diagnosis import ASK_AGAIN, START_ANEW, diagnose_deployment, failed
+from shared.application.differences import AS_LEFT, on_endpoint
 from shared.application.locks import (
     LockLost,
     LockOnHold,
     LockTaken,
     LockWaits,
     activation_by,
-    drift_told,
     import_default,
     take_lock,
     was_set_by_older_release,
@@ -32,7 +32,6 @@ from shared.domain.model import CircuitPhase, CircuitRun, Environment, LedgerEnt
 from shared.domain.naming import deployment_tags, endpoint_tags
 from shared.domain.smoke_verdict import COMPLETED
 
-ASK_AGAIN = "then retry the release: gate 2 is asked again, about what is live now"
 CONTENT_HASH = "content_hash"
 """The Registry property that holds the SHA-256 of a model's content (D12)."""
 
@@ -221,10 +220,11 @@ def _freeze(work: Work, ports: Ports, taken: LockTaken) -> CircuitEvent | StillR
             told = f"changed since approval: {was}; production was not touched"
             return failed(ports, told, (f"next: find out who changed {run.endpoint}, {ASK_AGAIN}",))
         warnings = (f"{was}: release {ledger[0].release_id} has gone live meanwhile",)
-    if default != run.deployment and (drifted := drift_told(taken.lock.row, endpoint)):
-        circuit = f"{run.circuit.plant_id}/{run.circuit.circuit_id}"
-        decide = f"next: POST /api/circuits/{circuit}/drift/accept or /drift/repair, {ASK_AGAIN}"
-        return failed(ports, f"{drifted}: it was changed outside this app; production was not touched", (decide,))
+    found = AS_LEFT if default == run.deployment else on_endpoint(taken.lock.row, endpoint, ports)
+    if found.words:
+        cause = "" if found.is_ours else ": it was changed outside this app"
+        told = f"{found.words}{cause}; production was not touched"
+        return failed(ports, told, (f"next: {found.ways(run.circuit)}, {ASK_AGAIN}",))
     if default and not settled and not ledger and default != run.deployment:
         import_default(ports, taken, default)
     previous = _before_ours(run, ledger) if default == run.deployment else default

@@ -8,6 +8,7 @@ import pytest
 from shared.application.ports import EndpointStore, Versioned
 from shared.domain.errors import ConflictError
 from shared.domain.model import Circuit, Environment
+from shared.domain.rows import lock_key
 from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, THIRD_CIRCUIT, a_ledger_entry, a_lock
 
 PRODUCTION = Environment.PRODUCTION
@@ -91,6 +92,19 @@ def test_all_lock_rows_of_an_environment_come_with_their_etags(endpoints: Endpoi
     etags = {circuit: endpoints.write_lock(a_lock(circuit), etag=None) for circuit in (CIRCUIT, THIRD_CIRCUIT)}
     endpoints.write_lock(a_lock(OTHER_CIRCUIT, environment=Environment.TEST), etag=None)
     assert {stored.row.circuit: stored.etag for stored in endpoints.all_locks(PRODUCTION)} == etags
+
+
+def test_lock_rows_come_page_by_page_in_the_order_of_their_keys(endpoints: EndpointStore) -> None:
+    """Each page goes on after the last key of the one before; another environment's rows are in none."""
+    circuits = [Circuit(plant_id=plant, circuit_id=f"C{n}") for plant in ("P1", "P1-A", "P2") for n in range(2)]
+    for circuit in circuits:
+        endpoints.write_lock(a_lock(circuit), etag=None)
+        endpoints.write_lock(a_lock(circuit, environment=Environment.TEST), etag=None)
+    found: list[Circuit] = []
+    while page := endpoints.all_locks(PRODUCTION, after=lock_key(found[-1]) if found else "", limit=4):
+        assert len(page) <= 4
+        found += [stored.row.circuit for stored in page]
+    assert found == sorted(circuits, key=lock_key)
 
 
 def test_marked_are_the_rows_that_are_held_now_or_drifted(endpoints: EndpointStore) -> None:

@@ -10,7 +10,17 @@ from shared.application.control import Control
 from shared.application.messages import message_id
 from shared.application.ports import Sendable
 from shared.application.postponing import MOST_POSTPONED
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice, StepKind
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+    StepKind,
+)
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import FANOUT_START, CircuitPhase, GateName, ReleasePhase, Round
 from tests.support.builders import CIRCUIT, RELEASE_ID
@@ -57,6 +67,7 @@ CONTROL = [
     FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor=FANOUT_START),
     SendNotice(release_id=RELEASE_ID, row_key="n|x", n=0),
     Prune(release_id=RELEASE_ID),
+    LookForDrift(n=1),
     RefreshGate(release_id=RELEASE_ID, gate=GateName.REGISTRY, n=1),
     NoteLedger(release_id=RELEASE_ID, gen=1),
 ]

@@ -8,7 +8,17 @@ import pytest
 from shared.application.dead_letters import DeadLetters
 from shared.application.messages import message_id, to_json
 from shared.application.ports import Sendable
-from shared.domain.commands import FanOut, NoteLedger, Prune, ReadArtifact, RefreshGate, RunStep, SendNotice, StepKind
+from shared.domain.commands import (
+    FanOut,
+    LookForDrift,
+    NoteLedger,
+    Prune,
+    ReadArtifact,
+    RefreshGate,
+    RunStep,
+    SendNotice,
+    StepKind,
+)
 from shared.domain.errors import ConfigurationError, TransientError
 from shared.domain.model import FANOUT_START, CircuitPhase, GateName, ReleasePhase, Round
 from shared.domain.naming import deployment_name
@@ -133,6 +143,7 @@ DEAD = [
     SendNotice(release_id=RELEASE_ID, row_key="n|x", n=0),
     ReadArtifact(path="a/changed_circuits.json"),
     Prune(release_id=RELEASE_ID),
+    LookForDrift(n=1),
     RefreshGate(release_id=RELEASE_ID, gate=GateName.REGISTRY, n=1),
     NoteLedger(release_id=RELEASE_ID, gen=1),
 ]
@@ -159,7 +170,10 @@ def test_with_the_store_down_a_dead_letter_comes_again_later_and_never_at_once(
 
     assert times
     assert min(times) >= timedelta(seconds=5)
-    assert isinstance(command, SendNotice | ReadArtifact | Prune | RefreshGate | NoteLedger) or len(times) == 12
+    assert (
+        isinstance(command, SendNotice | ReadArtifact | Prune | LookForDrift | RefreshGate | NoteLedger)
+        or len(times) == 12
+    )
 
 
 def test_after_an_outage_the_dead_letter_is_recorded_after_all(world: PipelineWorld) -> None:

@@ -4,14 +4,17 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application import drift
 from shared.application.circuit_history import circuit_json
 from shared.application.drift import Drift
+from shared.application.ports import Endpoint
 from shared.application.queries import Queries
+from shared.domain.commands import LookForDrift
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
-from shared.domain.naming import deployment_name
+from shared.domain.naming import deployment_name, model_name
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
-from tests.support.pipeline_world import OPERATORS, PipelineWorld
+from tests.support.pipeline_world import ALL_CIRCUITS, OPERATORS, PipelineWorld
 
 SECOND_ID, THIRD_ID = "20251211.1", "20251212.1"
 FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
@@ -72,17 +75,17 @@ def test_a_default_changed_outside_is_told_once_to_operators_and_degrades_health
     assert letter.view_url.startswith("https://releases.example.com/releases/drift-")
 
 
-def test_a_crash_between_telling_and_noting_tells_nothing_twice(drifted: PipelineWorld) -> None:
-    """The report's id follows from the rows as they were read."""
+def test_a_crash_between_noting_and_telling_tells_once_all_the_same(drifted: PipelineWorld) -> None:
+    """The report's id follows from the row, which was written before."""
 
     def breaks(request: str) -> None:
-        if request == "write_lock":
-            drifted.endpoints.on_request = lambda _request: None
+        if request == "commit":
+            drifted.releases.on_request = lambda _request: None
             raise TransientError("storage is gone")
 
-    drifted.endpoints.on_request = breaks
-    with pytest.raises(TransientError):
-        Drift(drifted.ports).look()
+    drifted.releases.on_request = breaks
+    look(drifted)
+    drifted.clock.forward(timedelta(hours=1))
     look(drifted)
     assert told(drifted) == list(OPERATORS)
 
@@ -239,9 +242,7 @@ def test_a_repairs_switch_that_lands_after_somebody_else_decided_is_put_right(dr
 
 def test_another_deployment_under_the_wanted_name_is_drift(drifted: PipelineWorld) -> None:
     """Tags are compared with the ledger: somebody deleted ours and made one of their own."""
-    put_back_by_hand(drifted)
-    held = drifted.models._endpoints[PRODUCTION, ENDPOINT].deployments[SECOND]
-    object.__setattr__(held.spec, "tags", {"release_id": "by hand"})
+    tagged_by_hand(drifted)
     look(drifted)
     assert drifted.lock().drift == f"{SECOND} on {ENDPOINT} is tagged for release by hand, {SECOND_ID} made it live"
     assert told(drifted) == list(OPERATORS)
@@ -253,6 +254,206 @@ def test_an_endpoint_whose_tags_name_another_circuit_is_drift(drifted: PipelineW
     drifted.models._endpoints[PRODUCTION, ENDPOINT].tags = {"plant_id": "PLANT009", "circuit_id": "CIRCUIT01"}
     look(drifted)
     assert drifted.lock().drift == f"{ENDPOINT} is tagged for another circuit"
+
+
+@pytest.mark.parametrize("method", ["all_locks", "ledger"])
+def test_what_goes_live_while_the_look_is_under_way_is_no_drift(world: PipelineWorld, method: str) -> None:
+    """Rows are read long before their endpoints; a finding counts only if its row has not moved since."""
+    world.release_all(RELEASE_ID)
+    world.release_all(SECOND_ID, build="2")
+    world.mail.letters.clear()
+    real, begun = getattr(world.endpoints, method), []
+
+    def meanwhile(*asked: object, **named: object) -> object:
+        found = real(*asked, **named)
+        if not begun:
+            begun.append(THIRD_ID)
+            world.release_all(THIRD_ID, build="3")
+        return found
+
+    setattr(world.endpoints, method, meanwhile)
+    look(world)
+
+    assert begun
+    assert told(world) == []
+    assert (world.live_default(), world.lock().drift) == (deployment_name(THIRD_ID), "")
+
+
+def test_a_rollback_while_its_endpoint_is_looked_at_is_no_drift(world: PipelineWorld) -> None:
+    """The owner that was asked whether it is at work was the one before."""
+    world.release_all(RELEASE_ID)
+    world.release_all(SECOND_ID, build="2")
+    world.mail.letters.clear()
+    real, begun = world.models.endpoint, []
+
+    def meanwhile(environment: Environment, name: str) -> Endpoint | None:
+        if not begun and (environment, name) == (PRODUCTION, ENDPOINT):
+            begun.append(name)
+            world.roll_back(CIRCUIT)
+            world.run()
+        return real(environment, name)
+
+    world.models.endpoint = meanwhile  # type: ignore[method-assign]  # the fake's own method, once overtaken
+    look(world)
+
+    assert (world.live_default(), world.lock().drift) == (FIRST, "")
+    assert told(world) == []
+
+
+def test_a_drift_found_while_somebody_holds_the_circuit_is_told_once(drifted: PipelineWorld) -> None:
+    """A hold changes the row and not the default: the endpoint is compared again with the row as it is now."""
+    real, held = drifted.models.endpoint, []
+
+    def meanwhile(environment: Environment, name: str) -> Endpoint | None:
+        if not held and (environment, name) == (PRODUCTION, ENDPOINT):
+            held.append(drifted.holds().hold(CIRCUIT, until=None, by="ann", why="looking into it"))
+        return real(environment, name)
+
+    drifted.models.endpoint = meanwhile  # type: ignore[method-assign]  # as above
+    look(drifted)
+    look(drifted)
+
+    assert told(drifted) == list(OPERATORS)
+    assert drifted.lock().hold_by == "ann"
+    assert drifted.lock().drift
+
+
+def test_many_endpoints_are_looked_at_page_by_page_and_each_finding_is_told_at_once(
+    world: PipelineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No look outlives its function, however many endpoints there are and however slow the service is."""
+    monkeypatch.setattr(drift, "PAGE", 2)
+    for number, release_id in enumerate((RELEASE_ID, SECOND_ID)):
+        world.release_all(release_id, build=str(number))
+    for circuit in ALL_CIRCUITS:
+        world.models.change_default(PRODUCTION, f"be-{model_name(circuit)}", FIRST)
+    world.mail.letters.clear()
+
+    Drift(world.ports).look()
+    world.run(lambda: any(isinstance(command, LookForDrift) and command.cursor for command in world.waiting()))
+    assert [bool(world.lock(circuit).drift) for circuit in ALL_CIRCUITS] == [True, True, False]
+    world.run()
+
+    assert [bool(world.lock(circuit).drift) for circuit in ALL_CIRCUITS] == [True, True, True]
+    said = [line for letter in world.mail.letters for line in letter.release.warnings]
+    assert sorted(said) == sorted(f"{circuit}: {world.lock(circuit).drift}" for circuit in ALL_CIRCUITS)
+
+
+def tagged_by_hand(world: PipelineWorld) -> None:
+    """Ours was deleted, and another made under its name."""
+    put_back_by_hand(world)
+    held = world.models._endpoints[PRODUCTION, ENDPOINT].deployments[SECOND]
+    object.__setattr__(held.spec, "tags", {"release_id": "by hand"})
+
+
+def test_a_repair_of_what_no_switch_heals_is_refused_with_the_way_that_works(drifted: PipelineWorld) -> None:
+    """Tags of the deployment: they are corrected in the workspace, or what is there is kept."""
+    tagged_by_hand(drifted)
+    look(drifted)
+    with pytest.raises(RequestRefused) as refused:
+        Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    assert refused.value.status == 409
+    assert f"correct the tag release_id of {SECOND} on {ENDPOINT}" in refused.value.detail
+    assert f"POST /api/circuits/{CIRCUIT}/drift/accept" in refused.value.detail
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+
+    Drift(drifted.ports).accept(CIRCUIT, **WHO)
+    look(drifted)
+    assert (drifted.lock().drift, told(drifted)) == ("", list(OPERATORS))
+
+
+def test_an_endpoint_with_another_circuits_tags_is_corrected_in_the_workspace(drifted: PipelineWorld) -> None:
+    """Neither a switch nor keeping it heals that; the failure of the next release says so as well."""
+    put_back_by_hand(drifted)
+    drifted.start(THIRD_ID, CIRCUIT, build="3")
+    drifted.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, THIRD_ID)
+    drifted.models._endpoints[PRODUCTION, ENDPOINT].tags = {"plant_id": "PLANT009", "circuit_id": "CIRCUIT01"}
+    Drift(drifted.ports).handle(LookForDrift(n=1))
+    way = f"correct the tags plant_id and circuit_id of {ENDPOINT} in the production workspace"
+    for decide in (Drift(drifted.ports).repair, Drift(drifted.ports).accept):
+        with pytest.raises(RequestRefused) as refused:
+            decide(CIRCUIT, **WHO)
+        assert (refused.value.status, way in refused.value.detail) == (409, True)
+    drifted.to_phase(ReleasePhase.FAILED, THIRD_ID)
+    next_action = str(drifted.circuit(CIRCUIT, THIRD_ID).evidence["diagnosis"])
+    assert (way in next_action, "drift/" in next_action) == (True, False)
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+
+
+def test_a_repair_that_leaves_another_difference_says_so_instead_of_success(drifted: PipelineWorld) -> None:
+    """The right default is back, and its tags are somebody else's."""
+    look(drifted)
+    held = drifted.models._endpoints[PRODUCTION, ENDPOINT].deployments[SECOND]
+    object.__setattr__(held.spec, "tags", {"release_id": "by hand"})
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    Drift(drifted.ports).follow_up()
+
+    assert drifted.live_default() == SECOND
+    assert (drifted.lock().repair_by, "is tagged for release by hand" in drifted.lock().drift) == ("", True)
+
+
+def test_an_operator_accepts_what_was_seen_and_nothing_else(drifted: PipelineWorld) -> None:
+    """Somebody changed it once more since the page was looked at."""
+    look(drifted)
+    with pytest.raises(RequestRefused) as refused:
+        Drift(drifted.ports).accept(CIRCUIT, **WHO, live="deployment-by-hand")
+    assert (refused.value.status, f"{FIRST} is live, not deployment-by-hand" in refused.value.detail) == (409, True)
+    assert drifted.lock().want == SECOND
+
+    assert Drift(drifted.ports).accept(CIRCUIT, **WHO, live=FIRST).want == FIRST
+
+
+def stuck_rollback(world: PipelineWorld) -> str:
+    """Asked for, wanted, and the service has not taken it until the deadline."""
+    world.models.set_default(PRODUCTION, ENDPOINT, SECOND)
+    world.clock.forward(timedelta(minutes=1))
+    world.models.fail_next("set_default", TransientError("503"), times=500)
+    started = world.roll_back(CIRCUIT)
+    world.run()
+    world.models._failures.clear()
+    world.mail.letters.clear()
+    assert world.circuit(CIRCUIT, started.rollback_id).phase is CircuitPhase.ERRORED
+    return started.rollback_id
+
+
+def test_what_a_rollback_of_ours_did_not_bring_back_is_not_told_as_somebodys_change(drifted: PipelineWorld) -> None:
+    """D11: its own mail has told people; health says what is open, and a repair finishes it."""
+    rollback_id = stuck_rollback(drifted)
+    look(drifted)
+    look(drifted)
+
+    assert told(drifted) == []
+    (line,) = Queries(drifted.ports).health()["drift"]
+    assert line == f"{CIRCUIT}: {SECOND} is live on {ENDPOINT}, {FIRST} should be: {rollback_id} did not bring it back"
+    Drift(drifted.ports).repair(CIRCUIT, **WHO)
+    Drift(drifted.ports).follow_up()
+    assert (drifted.live_default(), drifted.lock().drift) == (FIRST, "")
+
+
+def test_a_release_behind_a_rollback_that_failed_is_told_whose_failure_stands_in_its_way(
+    drifted: PipelineWorld,
+) -> None:
+    """Not somebody's change, and what to do about it."""
+    rollback_id = stuck_rollback(drifted)
+    drifted.holds().lift(CIRCUIT, by="ops", why="try")
+    drifted.start(THIRD_ID, CIRCUIT, build="3")
+    drifted.to_phase(ReleasePhase.FAILED, THIRD_ID)
+
+    failed = drifted.circuit(CIRCUIT, THIRD_ID)
+    assert f"{rollback_id} did not bring it back" in failed.error
+    assert "changed outside" not in failed.error
+    assert "/drift/repair" in str(failed.evidence["diagnosis"])
+
+
+def test_somebodys_change_after_a_rollback_that_failed_is_somebodys_change(drifted: PipelineWorld) -> None:
+    """A third deployment is neither what it was to take away nor what it wanted."""
+    stuck_rollback(drifted)
+    drifted.models.add_endpoint(PRODUCTION, ENDPOINT, default="by-hand", deployments=[FIRST, SECOND])
+    look(drifted)
+    assert told(drifted) == list(OPERATORS)
+    assert "did not bring it back" not in drifted.lock().drift
 
 
 def test_test_is_not_compared(drifted: PipelineWorld) -> None:

@@ -234,6 +234,7 @@ def test_what_was_changed_outside_by_then_is_told_beside_the_answer() -> None:
     world.clock.forward(HOUR)
     world.models.change_default(Environment.PRODUCTION, "be-plant001-circuit01", "deployment-20251210-1")
     Drift(world.ports).look()
+    world.run()
     world.clock.forward(HOUR)
     then = world.clock.now() - HOUR / 2
     told = "deployment-20251210-1 is live on be-plant001-circuit01, deployment-20251211-1 should be"

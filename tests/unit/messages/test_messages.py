@@ -11,6 +11,7 @@ from shared.application.messages import STAGES, message_id, parse_message, stage
 from shared.application.ports import Sendable
 from shared.domain.commands import (
     FanOut,
+    LookForDrift,
     NoteLedger,
     Prune,
     ReadArtifact,
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Sendable] = {
     "notice": NOTICE,
     "artifact": ARTIFACT,
     "prune": PRUNE,
+    "look_for_drift": LookForDrift(n=1765357200, cursor="PLANT001|CIRCUIT02"),
     "refresh_gate": REFRESH_GATE,
     "note_ledger": NOTE_LEDGER,
 }
