@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.domain.model import UNSUCCESSFUL, CircuitPhase, CircuitRun, Release, ReleasePhase, Round
+from shared.domain.process import LIVE_INSTEAD
 
 NONE = "(none)"
 
@@ -41,7 +42,7 @@ def _now(run: CircuitRun, before: str) -> str:
     why = run.hist[-1].why if run.hist else ""
     match run.phase:
         case CircuitPhase.RESTORED | CircuitPhase.STAGED:
-            return before
+            return str(run.evidence.get(LIVE_INSTEAD, before) or NONE)
         case CircuitPhase.SUPERSEDED:
             return f"another's ({why})" if why else "another's"
         case CircuitPhase.ROLLED_BACK:

@@ -34,6 +34,8 @@ class Wanted:
     """The lock row says what we want it to say."""
 
     lock: EndpointLock
+    seen: Endpoint | None = None
+    """The endpoint as it was looked at right before, with another default; None: it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,18 @@ class NotAsSeen:
     """Something else than the caller said is live by now. Nothing was written."""
 
     live: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAsStaged:
+    """Somebody changed the default after it was frozen, before we wanted anything. Nothing was written."""
+
+    default: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeingChanged:
+    """Somebody is changing the endpoint right now: what its default will be can't be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,25 +95,36 @@ def want_in_test(work: Work, ports: Ports) -> MovedOn | None:
     return settle(ports.clock, attempt)
 
 
-def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | OnHold:
-    """Want the staged deployment as production's default. Idempotent: repeated, it adds no ledger row."""
+def want_live(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | OnHold | NotAsStaged | BeingChanged:
+    """Want the staged deployment as production's default. Idempotent: repeated, it adds no ledger row.
 
-    def attempt() -> Wanted | LockLost | MovedOn | OnHold:
-        held = ports.endpoints.lock(Environment.PRODUCTION, work.run.circuit)
+    Before the first time the default is compared with what was frozen: what somebody changed since is not overwritten.
+    """
+
+    def attempt() -> Wanted | LockLost | MovedOn | OnHold | NotAsStaged | BeingChanged:
+        run = work.run
+        held = ports.endpoints.lock(Environment.PRODUCTION, run.circuit)
         if held is None or held.row.owner != work.release.release_id:
             return LockLost(owner=held.row.owner if held else "nobody")
-        if held.row.want == work.run.deployment:
+        if held.row.want == run.deployment:
             return Wanted(lock=held.row)
         if not _is_still_there(work, ports):
             return MovedOn()
         if held.row.is_held(ports.clock.now()):
             ports.endpoints.write_lock(replace(held.row, fence=held.row.fence + 1), etag=held.etag)
             return OnHold(why=hold_told(held.row))
-        lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False, leaves="")
-        previous = work.run.previous_deployment
-        entry = ledger_entry(ports, lock, previous=previous, release_id=work.release.release_id, by=_by(work))
+        endpoint = ports.models.endpoint(Environment.PRODUCTION, run.endpoint)
+        if endpoint and endpoint.state is ProvisioningState.RUNNING:
+            return BeingChanged()
+        default = endpoint.default if endpoint else ""
+        if default not in {run.previous_deployment, run.deployment}:
+            return NotAsStaged(default=default)
+        lock = replace(held.row, fence=held.row.fence + 1, want=run.deployment, want_none=False, leaves="")
+        entry = ledger_entry(
+            ports, lock, previous=run.previous_deployment, release_id=work.release.release_id, by=_by(work)
+        )
         ports.endpoints.write_lock(lock, etag=held.etag, ledger=entry)
-        return Wanted(lock=lock)
+        return Wanted(lock=lock, seen=endpoint if default != run.deployment else None)
 
     return settle(ports.clock, attempt)
 
@@ -252,8 +277,12 @@ class Converging:
     """The switch was asked for just now."""
 
 
-def converge(environment: Environment, circuit: Circuit, endpoint_name: str, ports: Ports) -> Converged | Converging:
+def converge(
+    environment: Environment, circuit: Circuit, endpoint_name: str, ports: Ports, *, seen: Endpoint | None = None
+) -> Converged | Converging:
     """Bring an endpoint's default one step nearer to what its lock row wants. Re-entrant, never blocks.
+
+    `seen` saves the look at an endpoint that was looked at a moment ago and has another default.
 
     Raises:
         PermanentError: the endpoint is gone.
@@ -262,7 +291,7 @@ def converge(environment: Environment, circuit: Circuit, endpoint_name: str, por
     lock = before.row if before else None
     if lock is None or not (lock.want or lock.want_none):
         return Converged(default="", lock=lock)
-    endpoint = ports.models.endpoint(environment, endpoint_name)
+    endpoint = seen or ports.models.endpoint(environment, endpoint_name)
     if endpoint is None:
         raise PermanentError(f"endpoint {endpoint_name} does not exist in {environment}")
     if endpoint.state is ProvisioningState.RUNNING:

@@ -470,6 +470,9 @@ STEP_OF: Mapping[CircuitPhase, StepKind] = {
 WORKING_PHASES = frozenset(STEP_OF) | {C.QUEUED}
 
 DIAGNOSIS = "diagnosis"
+LIVE_INSTEAD = "live_instead"
+"""What somebody made live after a circuit was staged: it was not switched, so that stays."""
+OF_FAILURES = frozenset({DIAGNOSIS, LIVE_INSTEAD})
 """The evidence that explains a failure; it goes when the work is done anew."""
 FACTS_MERGED = frozenset({"evidence"})
 NO_FACTS = frozenset({"at", "why", "by"})
@@ -523,7 +526,7 @@ def _hand_work(run: CircuitRun, event: e.FannedOut, policy: Policy) -> Decision[
     keeps_error = event.round is Round.REVERSION
     fresh = replace(
         run,
-        evidence=run.evidence if keeps_error else {k: v for k, v in run.evidence.items() if k != DIAGNOSIS},
+        evidence=run.evidence if keeps_error else {k: v for k, v in run.evidence.items() if k not in OF_FAILURES},
         gen=event.gen,
         todo=event.round,
         error=run.error if keeps_error else "",

@@ -1,10 +1,16 @@
 """Step: make the tested deployment Test's default, and later the staged one Production's, by want and converge."""
 
+from dataclasses import replace
+
+from shared.application.diagnosis import ASK_AGAIN, failed
+from shared.application.differences import default_changed
 from shared.application.endpoints import (
     LOOK_AGAIN,
+    BeingChanged,
     Converged,
     Converging,
     MovedOn,
+    NotAsStaged,
     OnHold,
     Wanted,
     converge,
@@ -25,11 +31,13 @@ from shared.domain.events import (
     CircuitActivated,
     CircuitEvent,
     CircuitHeld,
+    StepFailed,
     StillRunning,
     TestDefaultSet,
 )
 from shared.domain.model import UNSUCCESSFUL, CircuitPhase, Environment
 from shared.domain.naming import timestamp
+from shared.domain.process import LIVE_INSTEAD
 
 
 def activate(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
@@ -73,8 +81,12 @@ def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             return StillRunning()
         case OnHold(why=why):
             return CircuitHeld(at=ports.clock.now(), why=why)
-        case Wanted(lock=lock):
-            return _switch(work, ports, lock.fence)
+        case BeingChanged():
+            return StillRunning(check_in=min(LOOK_AGAIN, work.release.policy.poll))
+        case NotAsStaged(default=default):
+            return _not_as_staged(work, ports, default)
+        case Wanted() as wanted:
+            return _switch(work, ports, wanted)
 
 
 def _not_yet(work: Work, ports: Ports) -> ActivationSkipped | StillRunning | None:
@@ -87,12 +99,23 @@ def _not_yet(work: Work, ports: Ports) -> ActivationSkipped | StillRunning | Non
     return None
 
 
-def _switch(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRunning:
-    """D11: before the deadline nothing fails a switch; what the service refused may pass when asked again."""
+def _not_as_staged(work: Work, ports: Ports, default: str) -> StepFailed:
     run = work.run
+    was = f"{run.previous_deployment or '(none)'} was live when it was staged, now {default or '(none)'} is"
+    found = failed(
+        ports,
+        f"changed since it was staged: {was}; the circuit was not switched",
+        (f"next: find out who changed {run.endpoint}, then {default_changed(run.circuit)}; {ASK_AGAIN}",),
+    )
+    return replace(found, evidence={**found.evidence, LIVE_INSTEAD: default})
+
+
+def _switch(work: Work, ports: Ports, wanted: Wanted) -> CircuitEvent | StillRunning:
+    """D11: before the deadline nothing fails a switch; what the service refused may pass when asked again."""
+    run, fence = work.run, wanted.lock.fence
     facts = {"fence": fence}
     try:
-        reached = converge(Environment.PRODUCTION, run.circuit, run.endpoint, ports)
+        reached = converge(Environment.PRODUCTION, run.circuit, run.endpoint, ports, seen=wanted.seen)
     except PermanentError as error:
         return StillRunning(facts=facts, transient=str(error))
     now = ports.clock.now()

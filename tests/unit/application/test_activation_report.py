@@ -11,7 +11,7 @@ from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIR
 from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import PipelineWorld
 
-SECOND_ID = "20251211.1"
+SECOND_ID, THIRD_ID = "20251211.1", "20251212.1"
 FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
 WILL_NOT_SWITCH = "be-plant001-circuit02"
 
@@ -60,6 +60,28 @@ def test_the_report_and_the_mail_carry_the_table(world: PipelineWorld) -> None:
     assert table[0] == ["Circuit", "Before", "Tried", "Now"]
     assert table[1] == [str(CIRCUIT), FIRST, SECOND, FIRST]
     assert any(letter.summary == report for letter in world.mail.letters)
+
+
+def test_what_somebody_made_live_meanwhile_is_left_and_told(world: PipelineWorld) -> None:
+    """R36, D11: a default that is no longer as it was frozen fails the activation; the others go back, this one stays."""
+    world.release_all(RELEASE_ID)
+    world.release_all(SECOND_ID, build="2")
+    world.start(THIRD_ID, build="3")
+    world.to_phase(ReleasePhase.STAGING_PRODUCTION, THIRD_ID)
+    world.run(lambda: set(world.phases(THIRD_ID)) == {CircuitPhase.STAGED})
+    world.models.change_default(Environment.PRODUCTION, WILL_NOT_SWITCH, FIRST)
+    world.to_phase(ReleasePhase.FAILED, THIRD_ID)
+    world.run()
+
+    assert [world.live_default(circuit) for circuit in (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)] == [
+        SECOND,
+        FIRST,
+        SECOND,
+    ]
+    rows = {row.circuit: row for row in activation_rows(world.release(THIRD_ID), world.runs(THIRD_ID))}
+    assert (rows[str(OTHER_CIRCUIT)].before, rows[str(OTHER_CIRCUIT)].now) == (SECOND, FIRST)
+    assert (rows[str(CIRCUIT)].before, rows[str(CIRCUIT)].now) == (SECOND, SECOND)
+    assert "changed since it was staged" in rows[str(OTHER_CIRCUIT)].why
 
 
 def test_a_release_that_failed_before_has_no_such_table(world: PipelineWorld) -> None:

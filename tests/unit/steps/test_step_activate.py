@@ -9,7 +9,7 @@ from shared.application.ports import Insert
 from shared.application.steps.activate import activate
 from shared.domain import events  # a name that starts with Test, imported, would be collected
 from shared.domain.errors import ConfigurationError, IllegalTransition, PermanentError, TransientError
-from shared.domain.events import ActivationSkipped, CircuitActivated, CircuitSuperseded, StillRunning
+from shared.domain.events import ActivationSkipped, CircuitActivated, CircuitSuperseded, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase, Environment
 from shared.domain.naming import deployment_tags, release_seq
 from tests.support.builders import NOW, OTHER_CIRCUIT, RELEASE_ID, a_run
@@ -171,6 +171,42 @@ def test_before_its_deadline_nothing_fails_an_activation(world: World, error: Pe
     assert outcome == StillRunning(facts={"fence": 3}, transient=str(error))
     assert world.run().fence == 3
     assert isinstance(world.until_decided(activate), CircuitActivated)
+
+
+def test_a_default_that_somebody_changed_after_it_was_frozen_is_not_overwritten(world: World) -> None:
+    """R36: an emergency at the studio, say. Nothing is wanted, nothing is written, and the operator is told what to do."""
+    world.activating()
+    world.models.add_endpoint(PRODUCTION, ENDPOINT, default="by-hand", deployments=[DEPLOYMENT, OLD])
+
+    event = world.look(activate)
+
+    assert isinstance(event, StepFailed)
+    assert f"changed since it was staged: {OLD} was live when it was staged, now by-hand is" in event.error
+    assert "/drift/accept or /drift/repair" in str(event.evidence["diagnosis"])
+    assert (len(world.ledger()), world.models.production_writes()) == (1, [])
+    lock = world.lock()
+    assert lock is not None
+    assert (lock.fence, lock.want) == (2, OLD)
+
+
+def test_an_endpoint_that_somebody_is_changing_is_looked_at_again_before_anything_is_wanted(world: World) -> None:
+    """What its default will be can't be said yet."""
+    world.activating()
+    world.models.operation_time = timedelta(seconds=20)
+    world.models.set_default(PRODUCTION, ENDPOINT, OLD)
+
+    assert isinstance(world.look(activate), StillRunning)
+    assert len(world.ledger()) == 1
+    assert isinstance(world.until_decided(activate), CircuitActivated)
+
+
+def test_the_look_before_the_switch_is_the_one_that_compares(world: World) -> None:
+    """R44 at scale: a look, a put, and a look at what came of it."""
+    world.activating()
+    world.models.journal.clear()
+
+    assert isinstance(world.until_decided(activate), CircuitActivated)
+    assert [call.method for call in world.models.journal] == ["endpoint", "set_default", "endpoint"]
 
 
 def test_a_rollback_that_took_the_lock_supersedes_the_activation(world: World) -> None:
