@@ -98,7 +98,9 @@ def _without_crowds(edges: Sequence[Edge]) -> tuple[list[Edge], list[str]]:
         if target in TERMINAL_RELEASE_PHASES:
             sources.setdefault(target, []).append(source)
     crowded = {end: list(dict.fromkeys(found)) for end, found in sources.items() if len(set(found)) > MOST_ARROWS}
-    only = {a for a, _, _ in edges if {target for source, target, _ in edges if source == a} <= crowded.keys()}
+    only = {
+        a for a, _, _ in edges if {target for source, target, _ in edges if source == a != target} <= crowded.keys()
+    }
     drawn = [edge for edge in edges if edge[1] not in crowded or edge[0] in only]
     told = [
         f"{code(end)} from {', '.join(code(phase) for phase in found if phase not in only)}"

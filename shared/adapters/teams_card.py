@@ -40,6 +40,7 @@ TITLES = {
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
     Moment.ROLLBACK_ENDED: "Rollback {phase}: {id}",
     Moment.CHECK_FAILED: "❌ Smoke test failed after a rollback: {id}",
+    Moment.WAY_BACK_STALLED: "❌ Production may be in between: {id} does not go on",
     Moment.DRIFT_FOUND: "❌ Changed outside the pipeline: {count} in Production",
     Moment.ARTIFACT_INVALID: "❌ Artifact refused: {path}",
 }
@@ -134,7 +135,8 @@ def _facts(letter: Letter) -> Iterator[Json]:
         yield _fact("Decided", "; ".join(told))
     if release.reason and letter.notice.moment is not Moment.GATE_DECIDED:
         yield _fact("Reason", release.reason)
-    if release.is_terminal and letter.notice.moment is not Moment.RELEASE_SUCCEEDED:
+    stalled = letter.notice.moment is Moment.WAY_BACK_STALLED
+    if stalled or (release.is_terminal and letter.notice.moment is not Moment.RELEASE_SUCCEEDED):
         yield _fact("Next", next_action(release, letter.runs))
 
 

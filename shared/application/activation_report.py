@@ -19,6 +19,8 @@ class ActivationRow:
     now: str
     why: str = ""
     """Why it failed; empty: it did not, others did."""
+    is_left: bool = False
+    """It is not known to be back: production is not as it was before the release."""
 
 
 def activation_rows(release: Release, runs: Sequence[CircuitRun]) -> tuple[ActivationRow, ...]:
@@ -33,8 +35,19 @@ def activation_rows(release: Release, runs: Sequence[CircuitRun]) -> tuple[Activ
 def _row(run: CircuitRun) -> ActivationRow:
     before = run.previous_deployment or NONE
     return ActivationRow(
-        circuit=str(run.circuit), before=before, tried=run.deployment, now=_now(run, before), why=run.error
+        circuit=str(run.circuit),
+        before=before,
+        tried=run.deployment,
+        now=_now(run, before),
+        why=run.error,
+        is_left=run.phase in UNSUCCESSFUL | {CircuitPhase.LIVE},
     )
+
+
+def not_as_it_was(rows: Sequence[ActivationRow]) -> str:
+    """The first thing to say of a release that could not take back all it had switched; empty: it could."""
+    left = sum(row.is_left for row in rows)
+    return f"Production is not as it was, {left} of {len(rows)} circuits did not go back" if left else ""
 
 
 def _now(run: CircuitRun, before: str) -> str:
@@ -47,6 +60,8 @@ def _now(run: CircuitRun, before: str) -> str:
             return f"another's ({why})" if why else "another's"
         case CircuitPhase.ROLLED_BACK:
             return "rolled back"
+        case CircuitPhase.LIVE:
+            return run.deployment
         case _:
             return "not known, see the error"
 

@@ -24,6 +24,7 @@ from shared.domain.model import (
     ReleasePhase,
 )
 from shared.domain.naming import timestamp
+from shared.domain.process import WAYS_BACK
 
 type Json = Mapping[str, object]
 
@@ -166,9 +167,10 @@ class Queries:
         What could not be delivered about a release that has ended is told for a week.
         """
         releases = self.ports.releases
+        active_ids = releases.active_release_ids()
         active = [
             (release_id, told(stored.row))
-            for release_id in releases.active_release_ids()
+            for release_id in active_ids
             for stored in releases.notices(release_id)
             if stored.row.state is NoticeState.UNDELIVERED
         ]
@@ -180,8 +182,17 @@ class Queries:
         unique = dict.fromkeys((*active, *ended))
         undelivered = [f"{release_id}: {what} could not be delivered" for release_id, what in unique]
         drift = [f"{lock.circuit}: {lock.drift}" for lock in self._marked() if lock.drift]
-        found = {"undelivered": undelivered, "drift": drift}
+        found = {"undelivered": undelivered, "drift": drift, "stalled": self._stalled(active_ids)}
         return {what: lines for what, lines in found.items() if lines}
+
+    def _stalled(self, active_ids: Sequence[str]) -> Sequence[str]:
+        """Ways back that do not go on: production may be half new, half old."""
+        rows = [stored.row for each in active_ids if (stored := self.ports.releases.release(each))]
+        return [
+            f"{row.release_id} is {row.phase} and does not go on, production may be in between: {row.reason}"
+            for row in rows
+            if row.phase in WAYS_BACK and row.reason
+        ]
 
 
 def wanted_of(asked: ReleaseQuery) -> Wanted:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.application.activation_report import activation_rows, table_lines
+from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
 from shared.application.diagnosis import START_ANEW
 from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
@@ -23,6 +23,7 @@ from shared.domain.model import (
     Round,
 )
 from shared.domain.naming import timestamp
+from shared.domain.process import WAYS_BACK
 
 RULE = "=" * 48
 MOST_MARKS = 20
@@ -184,7 +185,7 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
     table = activation_rows(release, runs)
     lines = [
         RULE,
-        f"❌ Release {release.release_id} {words(release.phase)}",
+        f"❌ Release {release.release_id} {words(release.phase)}{f': {left}' if (left := not_as_it_was(table)) else ''}",
         RULE,
         f"Release ID: {release.release_id}",
         f"Build ID: {release.build_id}",
@@ -230,20 +231,14 @@ def diagnosis(run: CircuitRun) -> tuple[str, ...]:
 
 def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
     """The one thing to do now."""
+    if release.phase in WAYS_BACK:
+        return (
+            "find out why its work can't be handed out (the log of the function control) and remove the cause; it is "
+            "tried again by itself, at most 15 minutes apart, and goes on where it stopped."
+        )
+    if release.kind is not ProcessKind.RELEASE:
+        return _after_other(release)
     retry = f"POST /api/releases/{release.release_id}/retry"
-    if release.kind is ProcessKind.ROLLBACK:
-        return _after_rollback(release)
-    if release.kind is ProcessKind.CHECK:
-        return (
-            "open the job. The rollback stands; if the model is at fault, roll the circuit back to another deployment "
-            "(POST /api/rollbacks with “to”)."
-        )
-    if release.kind is ProcessKind.DRIFT:
-        return (
-            "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
-            "/drift/accept to keep it (the answer says what to do where that does not help); until then no release "
-            "activates the circuit."
-        )
     match release.phase:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
             return _after_failure(retry, runs)
@@ -259,6 +254,23 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
             return "nothing, unless the models are still wanted: then let a new build start a new release."
         case _:
             return "nothing."
+
+
+def _after_other(process: Release) -> str:
+    match process.kind:
+        case ProcessKind.CHECK:
+            return (
+                "open the job. The rollback stands; if the model is at fault, roll the circuit back to another deployment "
+                "(POST /api/rollbacks with “to”)."
+            )
+        case ProcessKind.DRIFT:
+            return (
+                "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
+                "/drift/accept to keep it (the answer says what to do where that does not help); until then no release "
+                "activates the circuit."
+            )
+        case _:
+            return _after_rollback(process)
 
 
 def _lift(held: Sequence[Circuit]) -> str:

@@ -138,6 +138,7 @@ class Moment(StrEnum):
     RELEASE_ENDED = "release_ended"
     ROLLBACK_ENDED = "rollback_ended"
     CHECK_FAILED = "check_failed"
+    WAY_BACK_STALLED = "way_back_stalled"
     DRIFT_FOUND = "drift_found"
     ARTIFACT_INVALID = "artifact_invalid"
 
@@ -196,6 +197,7 @@ class Release:
     due_at: datetime | None = None
     redrive: int = 0
     reason: str = ""
+    """Why it has ended, or why a way back that has not ended does not go on."""
     resume_phase: ReleasePhase = ReleasePhase.INSPECTING
     """Where a retry resumes; means something only once the release has failed or expired."""
     cancel_requested_by: str = ""

@@ -131,13 +131,17 @@ RELEASE_EDGES: Mapping[tuple[ReleasePhase, type[e.ReleaseEvent]], ReleasePhase] 
     (R.TESTING, e.FanOutDied): R.FAILED,
     (R.STAGING_PRODUCTION, e.FanOutDied): R.FAILED,
     (R.ACTIVATING, e.FanOutDied): R.REVERTING,
-    (R.REVERTING, e.FanOutDied): R.FAILED,
-    (R.ROLLING_BACK, e.FanOutDied): R.FAILED,
+    # D11: half new, half old is no end. The way back stays, people are told, and the sweeper drives it on.
+    (R.REVERTING, e.FanOutDied): R.REVERTING,
+    (R.ROLLING_BACK, e.FanOutDied): R.ROLLING_BACK,
     (R.CHECKING, e.FanOutDied): R.FAILED,
 }
 
 SWITCHING = frozenset({R.ACTIVATING, R.REVERTING, R.ROLLING_BACK})
 """Where ledger rows are written; what they rest on is noted beside them when the release has ended."""
+
+WAYS_BACK = frozenset({R.REVERTING, R.ROLLING_BACK})
+"""What is never given up: it ends when every circuit has."""
 
 CANCELLABLE_ROUNDS = frozenset({R.INSPECTING, R.PROMOTING, R.TESTING, R.STAGING_PRODUCTION})
 
@@ -190,7 +194,20 @@ def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]
         case e.FanOutDied() if not _is_at_page(release, event):
             raise IllegalTransition(f"release {release.release_id}: the fan-out that died is over")
         case _:
-            return _enter(release, _release_edge(release, event), event)
+            target = _release_edge(release, event)
+            return _stall(release, event) if target is release.phase else _enter(release, target, event)
+
+
+def _stall(release: Release, event: e.ReleaseEvent) -> Decision[Release]:
+    """It stays where it is, says why, and people are told once."""
+    if release.reason:
+        raise IllegalTransition(f"release {release.release_id} is known not to go on")
+    stalled = replace(release, reason=event.why or f"{release.phase} can't be handed out")
+    if release.hist and release.hist[-1].source == release.phase:
+        return Decision(row=stalled)
+    entry = HistoryEntry(at=event.at, source=release.phase, target=release.phase, why=event.why, by=event.by)
+    row = replace(stalled, hist=(*release.hist, entry))
+    return Decision(row=row, commands=(Tell(moment=Moment.WAY_BACK_STALLED),))
 
 
 def _is_at_page(release: Release, event: e.FanOutDied) -> bool:
@@ -215,7 +232,9 @@ def _advance_fanout(release: Release, event: e.FanOutAdvanced) -> Decision[Relea
         raise IllegalTransition(f"release {release.release_id} is no longer fanning out {event.round.name}")
     if event.cursor <= release.fanout_cursor:
         raise IllegalTransition(f"release {release.release_id} has already fanned out beyond {event.cursor!r}")
-    row = replace(release, fanout_cursor=event.cursor, due_at=event.at + release.policy.overdue_after, redrive=0)
+    due_at = event.at + release.policy.overdue_after
+    reason = "" if release.phase in WAYS_BACK else release.reason
+    row = replace(release, fanout_cursor=event.cursor, due_at=due_at, redrive=0, reason=reason)
     more = event.cursor != FANOUT_END
     return Decision(row=row, commands=(fan_out(row),) if more else ())
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from shared.application.activation_report import activation_rows
+from shared.application.activation_report import activation_rows, not_as_it_was
 from shared.application.answers import ASKING, answer_told, answers, letter_gate
 from shared.application.evidence import attention, gate_document
 from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_reject
@@ -50,8 +50,9 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "problems": sum(1 for run in runs if attention(run)),
         "attention": attention,
         "answers": _answers(letter),
-        "evidence_sha256": letter.release.evidence_sha256 if letter.release.is_terminal else "",
-        "activation": activation_rows(letter.release, letter.runs),
+        "evidence_sha256": "" if asks else letter.release.evidence_sha256,
+        "activation": (activation := activation_rows(letter.release, letter.runs)),
+        "left": not_as_it_was(activation),
         "marks": letter.marks,
         "subject": subject,
         "refused_because": release_problem(letter.release),
@@ -123,25 +124,22 @@ def _failed_first(run: CircuitRun) -> tuple[bool, Circuit]:
 def subject_line(letter: Letter, gate: Gate | None) -> str:
     """One line for the inbox: what is wanted or what happened, and where."""
     release, runs = letter.release, letter.runs
-    about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {release.release_id}"
     match letter.notice.moment:
-        case Moment.GATE_OPENED:
-            line = f"Please decide: {about} ({count(len(runs), 'circuit')})"
-        case Moment.GATE_REMINDER:
-            line = f"Reminder, please decide: {about}"
-        case Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
-            state = gate.state if gate and letter.notice.moment is Moment.GATE_DECIDED else GateState.EXPIRED
-            line = f"{state.capitalize()}: {about}"
+        case Moment.GATE_OPENED | Moment.GATE_REMINDER | Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
+            line = _gate_line(letter, gate)
         case Moment.RELEASE_SUCCEEDED:
             line = f"Release {release.release_id} is live in Production ({count(len(runs), 'circuit')})"
         case Moment.RELEASE_FAILED:
-            line = f"Release {release.release_id} failed{_failed_names(runs)}"
+            left = not_as_it_was(activation_rows(release, runs))
+            line = f"Release {release.release_id} failed{f', {left}' if left else ''}{_failed_names(runs)}"
         case Moment.ROLLBACK_ENDED:
             line = (
                 f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
             )
         case Moment.CHECK_FAILED:
             line = f"Smoke test failed after {rollback_of(release.release_id)}{_failed_names(runs)}"
+        case Moment.WAY_BACK_STALLED:
+            line = f"Production may be in between: {release.release_id} does not go on"
         case Moment.DRIFT_FOUND:
             line = (
                 f"Changed outside the pipeline: {count(release.total, 'default')} in Production ({release.release_id})"
@@ -152,6 +150,18 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
         case _:
             line = f"Release {release.release_id} ended: {str(release.phase).replace('_', ' ')}"
     return one_line(line)
+
+
+def _gate_line(letter: Letter, gate: Gate | None) -> str:
+    about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {letter.release.release_id}"
+    match letter.notice.moment:
+        case Moment.GATE_OPENED:
+            return f"Please decide: {about} ({count(len(letter.runs), 'circuit')})"
+        case Moment.GATE_REMINDER:
+            return f"Reminder, please decide: {about}"
+        case decided:
+            state = gate.state if gate and decided is Moment.GATE_DECIDED else GateState.EXPIRED
+            return f"{state.capitalize()}: {about}"
 
 
 def one_line(text: str) -> str:

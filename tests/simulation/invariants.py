@@ -257,7 +257,7 @@ class Invariants(Watch):
         if (
             old.phase in process.ROUND_OF
             and old.fanout_cursor != FANOUT_END
-            and new.phase not in {R.FAILED, R.REVERTING}
+            and (old.phase in process.WAYS_BACK or new.phase not in {R.FAILED, R.REVERTING})
         ):
             self.fail("I3", f"{who} left {old.phase} before its fan-out had ended")
         if old.phase in process.ROUND_OF and new.phase not in {R.FAILED, R.REVERTING}:
@@ -479,7 +479,10 @@ class Invariants(Watch):
         who = f"{release.release_id} ({release.phase})"
         if release.fanout_cursor != FANOUT_END:
             at = (release.release_id, release.gen, round_, release.fanout_cursor)
-            if not any(isinstance(c, FanOut) and (c.release_id, c.gen, c.round, c.cursor) == at for c in waiting):
+            is_told = release.phase in process.WAYS_BACK and release.reason  # and the sweeper's to drive on
+            if not is_told and not any(
+                isinstance(c, FanOut) and (c.release_id, c.gen, c.round, c.cursor) == at for c in waiting
+            ):
                 self.fail("I7", f"{who}: nobody hands out the page after {release.fanout_cursor!r}")
             return
         runs = [stored.row for stored in self.releases._of(CircuitRun, release.release_id)]

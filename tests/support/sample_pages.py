@@ -487,6 +487,17 @@ def sample_letters() -> Mapping[str, Letter]:
             runs=checked_runs(),
             gates=(),
         ),
+        "stalled": a_letter(
+            Moment.WAY_BACK_STALLED,
+            release=replace(
+                _rollback(),
+                phase=ReleasePhase.ROLLING_BACK,
+                ended_at=None,
+                reason="handing out rollback work was given up after 3 more tries (MaxDeliveryCountExceeded)",
+            ),
+            runs=rolled_back_runs(),
+            gates=(),
+        ),
         "drift": a_letter(Moment.DRIFT_FOUND, release=_drift(), runs=(), gates=()),
         "invalid": a_letter(
             Moment.ARTIFACT_INVALID,

@@ -1,5 +1,6 @@
 """Unit: a failed activation as a table of circuit, before, tried, now (D11)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.application.activation_report import activation_rows
@@ -7,6 +8,7 @@ from shared.application.summary import release_summary
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, Release, ReleasePhase
 from shared.domain.naming import deployment_name
+from shared.pages.mails import render_mail
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
 from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import PipelineWorld
@@ -82,6 +84,37 @@ def test_what_somebody_made_live_meanwhile_is_left_and_told(world: PipelineWorld
     assert (rows[str(OTHER_CIRCUIT)].before, rows[str(OTHER_CIRCUIT)].now) == (SECOND, FIRST)
     assert (rows[str(CIRCUIT)].before, rows[str(CIRCUIT)].now) == (SECOND, SECOND)
     assert "changed since it was staged" in rows[str(OTHER_CIRCUIT)].why
+
+
+def test_what_did_not_go_back_is_the_first_thing_that_is_said(world: PipelineWorld) -> None:
+    """D11's stuck case: the report's first line and the subject of the mail, before any table."""
+    world.release_all(RELEASE_ID)
+    switch = world.models.set_default
+
+    def refuse(environment: Environment, endpoint: str, deployment: str) -> None:
+        stuck = (endpoint, deployment) in {(WILL_NOT_SWITCH, SECOND), ("be-plant001-circuit01", FIRST)}
+        if environment is Environment.PRODUCTION and stuck:
+            raise PermanentError("the service refuses this deployment")
+        switch(environment, endpoint, deployment)
+
+    world.models.set_default = refuse  # type: ignore[method-assign]  # the fake's own method, for two endpoints
+    world.start(SECOND_ID, build="2")
+    world.to_phase(ReleasePhase.FAILED, SECOND_ID)
+    world.run()
+
+    assert world.live_default(CIRCUIT) == SECOND
+    told = "Production is not as it was, 1 of 3 circuits did not go back"
+    letter = world.mail.letters[-1]
+    assert letter.summary.splitlines()[1] == f"❌ Release {SECOND_ID} failed: {told}"
+    assert told in render_mail(letter, ESTATE).subject
+
+
+def test_a_circuit_that_stands_as_live_is_told_as_such(world: PipelineWorld) -> None:
+    """A release of before this version may have ended so."""
+    release = failed_in_activation(world)
+    live = replace(world.circuit(CIRCUIT, SECOND_ID), phase=CircuitPhase.LIVE)
+    (row,) = activation_rows(release, [live])
+    assert (row.now, row.is_left) == (SECOND, True)
 
 
 def test_a_release_that_failed_before_has_no_such_table(world: PipelineWorld) -> None:

@@ -8,6 +8,7 @@ import pytest
 from shared.application.dead_letters import DeadLetters
 from shared.application.messages import message_id, to_json
 from shared.application.ports import Sendable
+from shared.application.queries import Queries
 from shared.domain.commands import (
     FanOut,
     LookForDrift,
@@ -19,13 +20,15 @@ from shared.domain.commands import (
     SendNotice,
     StepKind,
 )
-from shared.domain.errors import ConfigurationError, TransientError
-from shared.domain.model import FANOUT_START, CircuitPhase, GateName, ReleasePhase, Round
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
+from shared.domain.model import FANOUT_START, CircuitPhase, Environment, GateName, Moment, ReleasePhase, Round
 from shared.domain.naming import deployment_name
+from shared.domain.process import fan_out
 from shared.triggers.dead_letters import record
 from tests.support.builders import CIRCUIT, RELEASE_ID, a_release, a_run
-from tests.support.pipeline_world import ALL_CIRCUITS, PipelineWorld
+from tests.support.pipeline_world import ALL_CIRCUITS, OPERATORS, PipelineWorld
 
+REFUSED = "be-plant001-circuit02"
 REASON = "MaxDeliveryCountExceeded"
 FAN_OUT = FanOut(release_id=RELEASE_ID, gen=1, round=Round.INSPECTION, cursor=FANOUT_START)
 STEP = RunStep(release_id=RELEASE_ID, circuit=CIRCUIT, gen=1, kind=StepKind.INSPECT, phase=CircuitPhase.INSPECTING, n=0)
@@ -114,6 +117,52 @@ def test_an_activation_that_can_not_be_handed_out_takes_back_what_it_began(world
 
     assert world.phase(second) is ReleasePhase.FAILED
     assert [world.live_default(circuit) for circuit in ALL_CIRCUITS] == [deployment_name(RELEASE_ID)] * 3
+
+
+def a_way_back(world: PipelineWorld, kind: str) -> str:
+    """A release that reverts, or a rollback, before any of it is handed out."""
+    world.release_all()
+    world.clock.forward(timedelta(days=1))
+    second = "20251211.1"
+    if kind == "rollback":
+        world.release_all(second, build="2")
+        started = world.roll_back(*ALL_CIRCUITS)
+        world.lose_messages()
+        return started.rollback_id
+    switch = world.models.set_default
+
+    def refuse(environment: Environment, endpoint: str, deployment: str) -> None:
+        if (environment, endpoint, deployment) == (Environment.PRODUCTION, REFUSED, deployment_name(second)):
+            raise PermanentError("the service refuses this deployment")
+        switch(environment, endpoint, deployment)
+
+    world.models.set_default = refuse  # type: ignore[method-assign]  # the fake's own method, for one endpoint
+    world.start(second, build="2")
+    world.to_phase(ReleasePhase.REVERTING, second)
+    world.lose_messages()
+    return second
+
+
+@pytest.mark.parametrize("kind", ["release", "rollback"])
+def test_a_way_back_that_can_not_be_handed_out_is_told_and_driven_until_it_can(world: PipelineWorld, kind: str) -> None:
+    """D11: its end would leave production half new, half old for ever."""
+    way_back = a_way_back(world, kind)
+    row = world.release(way_back)
+    world.mail.letters.clear()
+    bury(world, replace(fan_out(row), revived=3))
+    world.run()
+
+    assert world.phase(way_back) is row.phase
+    told = [letter for letter in world.mail.letters if letter.notice.moment is Moment.WAY_BACK_STALLED]
+    assert [letter.notice.recipient for letter in told] == list(OPERATORS)
+    (line,) = Queries(world.ports).health()["stalled"]
+    assert line.startswith(f"{way_back} is {row.phase} and does not go on")
+    assert "was given up after 3 more tries" in line
+
+    world.sweep_for(timedelta(minutes=10))
+    assert world.release(way_back).is_terminal
+    assert [world.live_default(circuit) for circuit in ALL_CIRCUITS] == [deployment_name(RELEASE_ID)] * 3
+    assert Queries(world.ports).health() == {}
 
 
 def test_the_sweepers_repeats_do_not_count_as_lives_of_a_fan_out(world: PipelineWorld) -> None:

@@ -16,6 +16,7 @@ from shared.domain.process import (
     ROUND_EDGES,
     ROUND_OF,
     SWITCHING,
+    WAYS_BACK,
     RoundOutcome,
     decide_release,
     redrive_release,
@@ -81,7 +82,7 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (P.ROLLING_BACK, "green 7"): P.SUCCEEDED,
     (P.ROLLING_BACK, "red 7"): P.FAILED,
     (P.ROLLING_BACK, "neutral 7"): P.SUPERSEDED,
-    (P.ROLLING_BACK, "FanOutDied 7"): P.FAILED,
+    (P.ROLLING_BACK, "FanOutDied 7"): P.ROLLING_BACK,
     (P.CHECKING, "green 8"): P.SUCCEEDED,
     (P.CHECKING, "red 8"): P.FAILED,
     (P.CHECKING, "neutral 8"): P.NOTHING_TO_DO,
@@ -94,9 +95,10 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (GATE_2, "GateExpired production-approval"): P.EXPIRED,
     **{
         (p, f"FanOutDied {int(ROUND_OF[p])}"): P.FAILED
-        for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION, P.REVERTING)
+        for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)
     },
     (P.ACTIVATING, "FanOutDied 5"): P.REVERTING,
+    (P.REVERTING, "FanOutDied 6"): P.REVERTING,
     (GATE_1, "CancelRequested"): P.CANCELLED,
     (GATE_2, "CancelRequested"): P.CANCELLED,
     **{(p, "CancelRequested"): p for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)},
@@ -167,6 +169,22 @@ def test_a_dead_page_that_was_handed_out_after_all_fails_nothing() -> None:
     """A copy of its message died; the cursor is beyond it."""
     with pytest.raises(IllegalTransition):
         decide_release(release(P.TESTING), e.FanOutDied(at=AT, gen=1, round=Round.TEST, cursor="c|A|1"))
+
+
+@pytest.mark.parametrize("phase", sorted(WAYS_BACK))
+def test_a_way_back_whose_fan_out_dies_stays_and_people_are_told_once(phase: ReleasePhase) -> None:
+    """D11: half new, half old is no end; what stalls again after that is told by health alone, until it goes on."""
+    died = e.FanOutDied(at=AT, gen=1, round=ROUND_OF[phase], cursor="c|A|1", why="given up")
+    first = decide_release(release(phase, fanout_cursor="c|A|1"), died)
+    assert (first.row.phase, first.row.reason, first.row.ended_at) == (phase, "given up", None)
+    assert first.commands == (Tell(moment=Moment.WAY_BACK_STALLED),)
+    with pytest.raises(IllegalTransition):
+        decide_release(first.row, died)
+
+    on = decide_release(first.row, e.FanOutAdvanced(at=AT, gen=1, round=ROUND_OF[phase], cursor="c|B|1"))
+    assert on.row.reason == ""
+    again = decide_release(on.row, replace(died, cursor="c|B|1"))
+    assert (again.row.reason, again.commands) == ("given up", ())
 
 
 @pytest.mark.parametrize("phase", list(GATE_OF))
