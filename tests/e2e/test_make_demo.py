@@ -1,11 +1,19 @@
 """`make demo` as a person types it, against the running stack; and what is left when every release has ended."""
 
+import re
+
 import pytest
 
 from tests.support.pipeline import Pipeline, circuit_in
-from tests.support.stories import WITHIN_SECONDS, Stories
+from tests.support.stories import FIRST_CIRCUIT, WITHIN_SECONDS, Stories
 from tests.support.summaries import MOMENT, SUMMARY
 
+BESIDE_FIRST = "PLANT001/CIRCUIT02"
+ROLLED_BACK = re.compile(
+    r"^Rollback rollback-\w+ succeeded: (?P<seconds>[\d.]+) s from the request to the verified default; the goal is 120 s\n"
+    r"  (?P<circuit>\S+): (?P<source>\S+) -> (?P<target>\S+), restored, [\d.]+ s$",
+    re.MULTILINE,
+)
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(WITHIN_SECONDS + 60)]
 
 
@@ -39,6 +47,24 @@ def test_the_demo_of_a_failure_exits_with_1_and_says_why(pipeline: Pipeline, sto
     error = circuit_in(release, "PLANT001/CIRCUIT02")["error"]
     assert "validated" in error
     assert all(f"version {version}" in error or f" {version}" in error for version in ("1", "2", "3"))
+
+
+def test_the_demo_of_a_rollback_puts_one_circuit_back_and_prints_the_seconds(
+    pipeline: Pipeline, stories: Stories
+) -> None:
+    """R42-R44, issue 4.7: two releases, one call, exit 0; what is live is asked of the service, not of the app."""
+    demo = stories.there_and_back.result(WITHIN_SECONDS)
+    assert demo.code == 0, demo.output[-3000:]
+    told = ROLLED_BACK.search(demo.output)
+    assert told, demo.output[-3000:]
+    assert 0 < float(told["seconds"]) <= 120
+    assert told["circuit"] == FIRST_CIRCUIT
+    assert told["source"] != told["target"]
+    assert demo.output.count("\nUploading ") == 2
+    assert "✅ Production Deployment Complete!" in demo.output
+    assert "no release activates the circuit now" in demo.output
+    live = pipeline.live_defaults(FIRST_CIRCUIT, BESIDE_FIRST)
+    assert live == {FIRST_CIRCUIT: told["target"], BESIDE_FIRST: told["source"]}
 
 
 def test_no_message_is_left_over_and_none_is_dead(pipeline: Pipeline, stories: Stories) -> None:

@@ -41,7 +41,8 @@ CODE = re.compile(r"^Code: (\d{6})\s*$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def releases(stories: Stories) -> list[str]:
-    """Two releases of the same two circuits; the second brings a new one along."""
+    """Two releases of the same two circuits; the second brings a new one along. No demo runs any more."""
+    stories.there_and_back.result(WITHIN_SECONDS)
     return [told.release["release_id"] for told in stories.twice.result(WITHIN_SECONDS)]
 
 
@@ -151,6 +152,7 @@ def test_one_call_puts_a_circuit_back_within_two_minutes_by_one_write(later: Pip
     assert [(e["operation"], ENDPOINT in e["path"]) for e in changed if "plant301" in e["path"]] == [
         ("endpoints.put", True)
     ]
+    assert later.live_defaults(ONE, OTHER) == {ONE: deployment(releases[0]), OTHER: deployment(releases[1])}
     outdated = ask(later, {**body, "reason": "I have seen it too"})
     assert (outdated.status, outdated.json()["rollback_id"]) == (200, rollback["rollback_id"])
     run = circuit_in(later.release(releases[1]) or {}, ONE)
@@ -287,6 +289,7 @@ def test_a_default_changed_outside_is_told_once_and_put_right_when_asked(later: 
         return production(later)["drift"] is None
 
     wait_until(healed, "the default is put right")
+    assert later.live_defaults(ONE) == {ONE: deployment(releases[0])}
     assert later.call("GET", "/api/health", key="").json()["status"] == "ok"
     assert later.call("POST", f"/api/circuits/{ONE}/drift/accept", WHY).status == 409
     assert len([text for text in told() if ONE in text]) == 1

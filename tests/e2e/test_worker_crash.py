@@ -66,7 +66,7 @@ def test_a_release_survives_killed_workers(pipeline: Pipeline, stories: Stories)
     for name in (ORDINARY, VALIDATED):
         circuit = circuit_in(release, name)
         assert (circuit["phase"], circuit["deployment"]) == ("live", new)
-        assert pipeline.call("GET", f"/api/circuits/{name}").json()["production"]["want"] == new
+    assert pipeline.live_defaults(ORDINARY, VALIDATED) == dict.fromkeys((ORDINARY, VALIDATED), new)
     written = [e for e in pipeline.azure_ml(before) if e["kind"] == "write" and e["status"] < 300]
     kinds = Counter(entry["operation"] for entry in written)
     assert kinds["jobs.invoke"] == 2, "one smoke job per circuit"
@@ -84,7 +84,7 @@ def phases(pipeline: Pipeline, release_id: str) -> set[str]:
 
 def test_killed_while_it_activates_a_release_that_can_not_switch_everything_is_all_old(pipeline: Pipeline) -> None:
     """D11: one default is refused until its deadline; what was switched is put back and read again, and a table says so."""
-    old = {name: want(pipeline, name) for name in (ORDINARY, VALIDATED)}
+    old = pipeline.live_defaults(ORDINARY, VALIDATED)
     assert all(old.values()), "the release before made both live"
     release_id = pipeline.start(ORDINARY, VALIDATED)
     for gate, phase in ((REGISTRY_GATE, AT_REGISTRY_GATE), (PRODUCTION_GATE, AT_PRODUCTION_GATE)):
@@ -99,16 +99,10 @@ def test_killed_while_it_activates_a_release_that_can_not_switch_everything_is_a
     exchange("DELETE", f"{pipeline.stack.azure_ml.admin_url}/faults")
 
     assert phases(pipeline, release_id) == {"restored"}
-    assert {name: want(pipeline, name) for name in old} == old
+    assert pipeline.live_defaults(*old) == old
     new = f"deployment-{release_id.replace('.', '-')}"
     rows = [line.split()[:4] for line in release["summary"].splitlines() if line.strip().startswith("PLANT")]
     assert [row for row in rows if new in row] == [[name, was, new, was] for name, was in sorted(old.items())]
-
-
-def want(pipeline: Pipeline, name: str) -> str:
-    """What the app wants live for a circuit; drift would say so if it were not."""
-    found: str = pipeline.call("GET", f"/api/circuits/{name}").json()["production"]["want"]
-    return found
 
 
 def refuse_switches(pipeline: Pipeline, endpoint: str) -> None:

@@ -139,6 +139,12 @@ class Pipeline:
 
         return wait_until(look, f"{release_id} {' or '.join(phases)}", within_seconds)
 
+    def live_defaults(self, *circuits: str) -> dict[str, str]:
+        """The default of each `PLANT/CIRCUIT` in Production as the service has it, whatever the app believes."""
+        models = {circuit: circuit.replace("/", "-").lower() for circuit in circuits}
+        seen = self.client.report(tuple(models.values()))["production"]
+        return {circuit: seen[model]["default"] for circuit, model in models.items()}
+
     # -------------------------------------------------------------------------------------- mail and gates
 
     def mails(self) -> list[Mail]:

@@ -42,6 +42,7 @@ TRAITS = dict.fromkeys((ONE, OTHER, NEW), Trait.ORDINARY) | {
     STUBBORN: Trait.ANSWERS_THE_SAME,
     **{circuit: row.trait for circuit, row in ROWS.items()},
 }
+FIRST_CIRCUIT = "PLANT001/CIRCUIT01"
 FIRST_MODELS = ("plant001-circuit01", "plant001-circuit02", "plant002-circuit01")
 
 WITHIN_SECONDS = 480
@@ -117,10 +118,12 @@ class Stories:
         self.after_second = run(lambda: self._estate(self.second))
         self.no_validated_model = run(lambda: self._demo(self.after_second, scenario="no-validated-model"))
         self.twice = run(self._twice)
+        self.there_and_back = run(self._there_and_back)
 
     def all_told(self) -> None:
-        """Wait until no story runs any more, but `twice`, whose tests wait for it themselves."""
-        for future in (self.no_validated_model, self.after_second, self.rejected, self.warned, *self.rows.values()):
+        """Wait until no story runs any more."""
+        rows = (self.warned, *self.rows.values())
+        for future in (self.no_validated_model, self.after_second, self.rejected, *rows, self.there_and_back):
             future.result(WITHIN_SECONDS)
 
     def close(self) -> None:
@@ -157,6 +160,13 @@ class Stories:
         """Not while a demo runs: it takes every write to mlw-prod before its own gate for a trespass."""
         self.no_validated_model.result(WITHIN_SECONDS)
         return [self._tell((ONE, OTHER)), self._tell((ONE, OTHER, NEW))]
+
+    def _there_and_back(self) -> Command:
+        """Last, and while nobody else writes. The hold it leaves is lifted: other tests read summaries."""
+        done = self._demo(self.twice, self.warned, *self.rows.values(), scenario="rollback")
+        body = {"action": "lift", "reason": "the demo is over", "requested_by": "stories"}
+        self._pipeline.call("POST", f"/api/circuits/{FIRST_CIRCUIT}/hold", body)
+        return done
 
     def _follow(
         self, release_id: str, path: str, content: Json, decisions: Mapping[str, str], row: Row | None = None
