@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.application.locks import ACCEPTED
 from shared.application.ports import Endpoint, Ports
-from shared.domain.model import UNSUCCESSFUL, Circuit, EndpointLock, LedgerEntry
+from shared.domain.model import UNSUCCESSFUL, Circuit, CircuitPhase, EndpointLock, LedgerEntry
 from shared.domain.naming import deployment_name, endpoint_tags
 
 
@@ -59,16 +59,18 @@ def default_changed(circuit: Circuit) -> str:
 def _other_default(lock: EndpointLock, endpoint: Endpoint, ports: Ports) -> Difference:
     words = f"{endpoint.default or 'no default'} is live on {endpoint.name}, {lock.want or 'no default'} should be"
     ledger = ports.endpoints.ledger(lock.environment, lock.circuit)
-    if ledger and ledger[0].deployment == lock.want and _has_failed(ledger[0].release_id, lock, endpoint, ports):
-        words = f"{words}: {ledger[0].release_id} did not bring it back"
+    newest = ledger[0] if ledger and ledger[0].deployment == lock.want else None
+    if newest and newest.previous == endpoint.default and _has_failed(newest, ports):
+        words = f"{words}: {newest.release_id} did not bring it back"
         return Difference(words=words, is_repairable=True, is_ours=True)
     return Difference(words=words, is_repairable=True)
 
 
-def _has_failed(owner: str, lock: EndpointLock, endpoint: Endpoint, ports: Ports) -> bool:
-    """Did the one who wanted it leave the very default that it was to take away?"""
-    found = ports.releases.release_and_run(owner, lock.circuit)
-    return found is not None and found[1].row.phase in UNSUCCESSFUL and found[1].row.deployment == endpoint.default
+def _has_failed(entry: LedgerEntry, ports: Ports) -> bool:
+    """Has the one who wanted this deployment back ended without it? A retry may have moved its run on since."""
+    found = ports.releases.release_and_run(entry.release_id, entry.circuit)
+    ways_back = [e for e in found[1].row.hist if e.source == CircuitPhase.RESTORING] if found else []
+    return bool(ways_back) and ways_back[-1].target in UNSUCCESSFUL
 
 
 def on_deployment(lock: EndpointLock, endpoint_name: str, ports: Ports) -> Difference:

@@ -24,6 +24,7 @@ from shared.domain.model import (
     Environment,
     HistoryEntry,
     Moment,
+    NoticeState,
     ProcessKind,
     Release,
     ReleasePhase,
@@ -126,16 +127,22 @@ class Drift:
         """Once for each finding: the report's id follows from the row, and a crash on the way is made good later."""
         digest = hashlib.sha256(f"{lock.circuit}|{lock.drift_since}|{lock.drift}".encode()).hexdigest()
         report_id = f"{DRIFT_PREFIX}{digest[:16]}"
-        known = self.ports.releases.release(report_id)
-        if known and self.ports.releases.notices(report_id):
+        releases = self.ports.releases
+        known = releases.release(report_id)
+        written = releases.notices(report_id) if known else ()
+        if written and not any(stored.row.state is NoticeState.PENDING for stored in written):
             return
         report = known.row if known else self._report(report_id, digest, f"{lock.circuit}: {lock.drift}")
-        self.ports.releases.begin(report)
+        releases.begin(report)
         rows = notices.notices_for(report, Moment.DRIFT_FOUND, self.ports.audience, report.created_at)
         try:
-            self.ports.releases.commit(*notices.inserts(rows))
+            if not written:
+                releases.commit(*notices.inserts(rows))
         except ConflictError:
             return
+        if known:
+            # Without its messages it looked as if it were over: the sweeper may have taken it off its list.
+            releases.reactivate(report, self.ports.clock.now())
         log.error("a default was changed outside", action="drift_found", release_id=report_id, circuit=lock.circuit)
         Dispatcher(self.ports).send(report, (Tell(moment=Moment.DRIFT_FOUND),))
 
@@ -251,7 +258,7 @@ class Drift:
     def _repaired(self, circuit: Circuit) -> None:
         """The mark goes if nothing else is other than it should be; if something is, that stays to be decided."""
         stored = self.ports.endpoints.lock(PRODUCTION, circuit)
-        if stored is None or not stored.row.drift:
+        if stored is None or not stored.row.repair_by:
             return
         seen = self._compare(stored)
         if seen is None:

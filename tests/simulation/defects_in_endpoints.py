@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.application import endpoints, locks, rollback_records
 from shared.application import worker as worker_module
+from shared.application.drift import Drift
 from shared.application.locks import LockTaken, LockWaits
 from shared.application.ports import Update, Versioned
 from shared.application.steps import activate, deploy, restore
@@ -195,6 +196,41 @@ def a_way_back_is_never_seen_live(patches: Patches) -> None:
     patches.set(restore, "note_seen_live", lambda *_args: None)
 
 
+def drift_is_told_from_an_old_reading(patches: Patches) -> None:
+    """What a reader found in our own code: rows read long before their endpoints, and told before they were written."""
+
+    def hasty(drift: Any, stored: Any) -> Any:
+        seen = None if stored.row.repair_by else drift._compare(stored)
+        fresh = drift.ports.endpoints.lock(locks.Environment.PRODUCTION, stored.row.circuit)
+        words = seen.difference.words if seen else fresh.row.drift
+        if words == fresh.row.drift:
+            return None
+        lock = replace(fresh.row, drift=words, drift_since=drift.ports.clock.now() if words else None)
+        drift.ports.endpoints.write_lock(lock, etag=fresh.etag)
+        return lock if words else None
+
+    patches.set(Drift, "_noted", hasty)
+
+
+def activations_overwrite_what_somebody_changed(patches: Patches) -> None:
+    """What was frozen is not compared with what is live when the switch begins."""
+    want = activate.want_live
+
+    def blind(work: Any, ports: Any) -> Any:
+        wanted = want(work, ports)
+        if not isinstance(wanted, endpoints.NotAsStaged):
+            return wanted
+        held = ports.endpoints.lock(locks.Environment.PRODUCTION, work.run.circuit)
+        lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False, leaves="")
+        entry = locks.ledger_entry(
+            ports, lock, previous=work.run.previous_deployment, release_id=work.release.release_id, by="nobody"
+        )
+        ports.endpoints.write_lock(lock, etag=held.etag, ledger=entry)
+        return endpoints.Wanted(lock=lock)
+
+    patches.set(activate, "want_live", blind)
+
+
 DEFECTS = (
     Mutant.of("locks are taken from live releases", locks_are_taken_from_live_releases, "azure", "rough"),
     Mutant.of("locks are never released", locks_are_never_released, "quiet", "mild"),
@@ -212,5 +248,7 @@ DEFECTS = (
     Mutant.of("a way back is never seen live", a_way_back_is_never_seen_live, "quiet"),
     Mutant.of("previous is what the approver saw", previous_is_what_the_approver_saw, "quiet", "mild"),
     Mutant.of("previous is read after the switch", previous_is_read_after_the_switch, "mild"),
+    Mutant.of("drift is told from an old reading", drift_is_told_from_an_old_reading, "azure", "rough"),
+    Mutant.of("activations overwrite changes", activations_overwrite_what_somebody_changed, "quiet", "mild"),
     Mutant.of("a failed activation is not reverted", a_failed_activation_is_not_reverted, "azure", "rough"),
 )

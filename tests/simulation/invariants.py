@@ -1,13 +1,14 @@
 """I1-I10, checked at every write and at rest. The allowed edges are copied from the tables when this is loaded."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.application.dispatcher import is_current
-from shared.application.ports import DeploymentSpec, Insert, Sendable, Versioned
+from shared.application.locks import ACCEPTED
+from shared.application.ports import DeploymentSpec, Insert, Letter, ProvisioningState, Sendable, Versioned
 from shared.domain import process
 from shared.domain.commands import FanOut, RunStep
 from shared.domain.model import (
@@ -23,6 +24,7 @@ from shared.domain.model import (
     GateName,
     GateState,
     LedgerEntry,
+    Moment,
     Notice,
     NoticeState,
     ProcessKind,
@@ -80,6 +82,8 @@ class Invariants(Watch):
     changed: Callable[[], None] = lambda: None
     going_live: Callable[[Circuit], None] = lambda _circuit: None
     """A release wants its deployment as production's default: the moment in which a rollback hurts most."""
+    stands: Callable[[Circuit], None] = lambda _circuit: None
+    """A circuit is staged, live or restored: the moment in which somebody else may switch it."""
     release_of: dict[str, str] = field(default_factory=dict)
     """Deployment name -> the release that makes it."""
     promoted: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
@@ -89,6 +93,10 @@ class Invariants(Watch):
     exempted: int = 0
     abandoned: dict[tuple[int, str], datetime] = field(default_factory=dict)
     swept_at: datetime = START
+    touched: set[Circuit] = field(default_factory=set)
+    """Circuits whose default in Production somebody outside, or a late writer of ours, has set beside what is wanted."""
+    noted: Counter[str] = field(default_factory=Counter)
+    """How often each difference was found."""
     overlong: dict[Environment, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Endpoints whose last change was one that did not end for a day."""
 
@@ -127,10 +135,70 @@ class Invariants(Watch):
                 self.engine.note(f"begin {release.release_id}")
                 self.release_of.setdefault(deployment_name(release.release_id), release.release_id)
             case "deliver":
-                pass
+                self._told(args[0])
             case _ if service == "models":
                 self._wrote(name, args, named)
         return None
+
+    # ------------------------------------------------------------------------------------------------ drift
+
+    def changed_outside(self, circuit: Circuit) -> None:
+        """Somebody has made another deployment of it the default, beside this app."""
+        self.touched.add(circuit)
+
+    def _drift_noted(self, lock: EndpointLock) -> None:
+        """What the row says was true when it was looked at; whoever stood still since then may be late."""
+        self.noted[f"{lock.circuit}: {lock.drift}"] += 1
+        late = self.engine.current is None or self.engine.current.has_thread
+        endpoint = self.models._endpoints.get((Environment.PRODUCTION, _endpoint_of(lock.circuit)))
+        if not late and endpoint and endpoint.default == lock.want:
+            self.fail("drift", f"{lock.circuit}: {lock.drift}, says its row, and {lock.want} is live")
+
+    def _told(self, letter: Letter) -> None:
+        """Nobody is told of a change that nobody made; a late writer of ours is as good as somebody outside."""
+        if letter.notice.moment is not Moment.DRIFT_FOUND:
+            return
+        line = letter.release.warnings[0]
+        if not any(line.startswith(f"{circuit}: ") for circuit in self.touched):
+            self.fail("drift", f"{line}: told as changed outside, and nobody has changed it")
+
+    def _told_once(self) -> None:
+        """As often as it was found."""
+        reports = (stored.row for stored in self._processes() if stored.row.kind is ProcessKind.DRIFT)
+        for line, reported in Counter(row.warnings[0] for row in reports).items():
+            if reported > self.noted[line]:
+                self.fail("drift", f"{line}: found {self.noted[line]} times, and {reported} reports tell of it")
+
+    def _marked(self, lock: EndpointLock, default: str) -> None:
+        """After the last look the row says whether the default is what it should be."""
+        if lock.environment is Environment.PRODUCTION and bool(lock.drift) is (default == lock.want):
+            is_live = f"{default or '(none)'} is live, {lock.want or '(none)'} is wanted"
+            self.fail("drift", f"at rest of {lock.circuit} {is_live}, and its row says {lock.drift or 'nothing'}")
+
+    def _activated(self, entry: LedgerEntry) -> None:
+        """Somebody wants another default in Production."""
+        if entry.environment is not Environment.PRODUCTION:
+            return
+        if entry.release_id in self.releases.rows:
+            self.going_live(entry.circuit)
+            self._was_as_frozen(entry)
+        if entry.release_id == ACCEPTED:
+            self._accepted(entry)
+
+    def _accepted(self, entry: LedgerEntry) -> None:
+        late = self.engine.current is None or self.engine.current.has_thread
+        endpoint = self.models._endpoints[Environment.PRODUCTION, _endpoint_of(entry.circuit)]
+        if not late and endpoint.default != entry.deployment:
+            self.fail("drift", f"{entry.circuit}: {entry.deployment} was accepted, and {endpoint.default} is live")
+
+    def _was_as_frozen(self, entry: LedgerEntry) -> None:
+        """R36: what somebody has changed since it was frozen is not overwritten by an activation."""
+        frozen = self.engine.current is None or self.engine.current.has_thread
+        endpoint = self.models._endpoints.get((Environment.PRODUCTION, _endpoint_of(entry.circuit)))
+        if frozen or endpoint is None or entry.deployment != deployment_name(entry.release_id):
+            return
+        if endpoint.default not in {entry.previous, entry.deployment}:
+            self.fail("R36", f"{entry.release_id} {entry.circuit}: {endpoint.default} is live, not {entry.previous}")
 
     # ---------------------------------------------------------------------------------- I3, I9: transitions
 
@@ -174,6 +242,11 @@ class Invariants(Watch):
         if new.hist[-1].source != old.phase or new.hist[-1].target != new.phase:
             self.fail("I3", f"{who}: the history does not say {old.phase} -> {new.phase}")
         self._round_fits(new)
+        self._stands_now(old, new)
+
+    def _stands_now(self, old: CircuitRun, new: CircuitRun) -> None:
+        if new.phase in {C.STAGED, C.LIVE, C.RESTORED}:
+            self.stands(new.circuit)
         match (old.phase, new.phase):
             case (_, C.SMOKE_TESTING):
                 self._few_smoke_tests(new)
@@ -302,10 +375,13 @@ class Invariants(Watch):
             self.wanted[place].add(new.want)
         if entry:
             self._chained(who, place, entry)
-        if new.environment is Environment.PRODUCTION and entry and entry.release_id in self.releases.rows:
-            self.going_live(new.circuit)
-        if old is None:
-            return
+            self._activated(entry)
+        if new.drift and not new.repair_by and new.drift != (old.drift if old else ""):
+            self._drift_noted(new)
+        if old is not None:
+            self._moved_lock(who, new, old, entry)
+
+    def _moved_lock(self, who: str, new: EndpointLock, old: EndpointLock, entry: LedgerEntry | None) -> None:
         if new.fence < old.fence:
             self.fail("I6", f"{who}: the fence fell from {old.fence} to {new.fence}")
         moved = (new.owner, new.want, new.want_none) != (old.owner, old.want, old.want_none)
@@ -362,6 +438,9 @@ class Invariants(Watch):
                 self._deployed(args[0], args[1])
             case "create_endpoint" if args[0] is Environment.PRODUCTION:
                 self._some_approved(args[1])
+                self._wrote_late(args[0], args[1], "")
+            case "clear_default":
+                self._wrote_late(args[0], args[1], "")
             case "set_default":
                 self._switched(args[0], args[1], args[2])
             case "start_smoke_job":
@@ -430,6 +509,7 @@ class Invariants(Watch):
         places = [place for place in self.wanted if f"be-{place[1].plant_id}-{place[1].circuit_id}".lower() == endpoint]
         if not any(deployment in self.wanted[place] for place in places if place[0] is environment):
             self.fail("I4", f"{endpoint} in {environment} was switched to {deployment}, which nobody wanted")
+        self._wrote_late(environment, endpoint, deployment)
         release_id = self.release_of.get(deployment)
         if environment is Environment.PRODUCTION and release_id:
             if not self.was_approved(release_id, GateName.PRODUCTION):
@@ -437,6 +517,13 @@ class Invariants(Watch):
             held = self.models._endpoints[environment, endpoint].deployments[deployment]
             if not held.settling.is_over(self.engine.now()):
                 self.fail("known failure 5", f"{deployment} went live before it stood")
+
+    def _wrote_late(self, environment: Environment, endpoint: str, deployment: str) -> None:
+        """Whoever stood still before its write leaves a default that nobody wants any more."""
+        for (where, circuit), stored in self.endpoints.locks.items():
+            is_here = where is environment is Environment.PRODUCTION and _endpoint_of(circuit) == endpoint
+            if is_here and stored.row.want != deployment:
+                self.touched.add(circuit)
 
     # ------------------------------------------------------------------------------------------- at rest
 
@@ -460,6 +547,7 @@ class Invariants(Watch):
             self._default_is_want(*place, live=live)
             if live:
                 self._nothing_leaves(self.endpoints.locks[place].row)
+        self._told_once()
         self._kept_jobs()
 
     def all_driven(self, waiting: Sequence[Sendable]) -> None:
@@ -534,8 +622,13 @@ class Invariants(Watch):
         for run in runs:
             stored = self.endpoints.locks.get((Environment.PRODUCTION, run.circuit))
             mine = stored is not None and (stored.row.owner, stored.row.want) == (release.release_id, run.deployment)
-            if mine and not is_stuck(run):
+            if mine and not is_stuck(run) and not self._was_accepted(run.circuit):
                 self.fail("D11", f"{release.release_id} is {release.phase}, and {run.circuit} wants {run.deployment}")
+
+    def _was_accepted(self, circuit: Circuit) -> bool:
+        """An operator keeps what is live: it is no release's doing any more."""
+        newest = max(self.endpoints.ledgers[Environment.PRODUCTION, circuit], key=lambda row: row.fence, default=None)
+        return newest is not None and newest.release_id == ACCEPTED
 
     def _live_is_live(self, release: Release) -> None:
         """What a rollback has taken back does not stand as live in the release that had made it so, and vice versa."""
@@ -563,9 +656,13 @@ class Invariants(Watch):
             return
         name = f"be-{circuit.plant_id}-{circuit.circuit_id}".lower()
         endpoint = self.models.endpoint(environment, name)
-        if endpoint is None or endpoint.default == lock.want:
+        if endpoint is None:
             return
-        if self._is_excused(lock) or self._took_too_long(environment, name) or not live:
+        if live and endpoint.state is not ProvisioningState.RUNNING:
+            self._marked(lock, endpoint.default)
+        if endpoint.default == lock.want:
+            return
+        if circuit in self.touched or self._is_excused(lock) or self._took_too_long(environment, name) or not live:
             self.exempted += 1
             return
         self.fail(
@@ -606,6 +703,10 @@ class Invariants(Watch):
             checks = sum(stored.row.gen for stored in self._processes() if stored.row.kind is ProcessKind.CHECK)
             if len(names) > gen + checks:
                 self.fail("D14", f"{endpoint} {deployment} was tested by {len(names)} jobs in {gen} tries")
+
+
+def _endpoint_of(circuit: Circuit) -> str:
+    return f"be-{circuit.plant_id}-{circuit.circuit_id}".lower()
 
 
 def is_held(lock: EndpointLock, now: datetime) -> bool:

@@ -38,6 +38,7 @@ SOON_CAUGHT = (
     "no gate before production",
     "approvals come from anybody",
     "a rollback sets no hold",
+    "activations overwrite changes",
     "previous is read after the switch",
     "a redrive keeps its message id",
 )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from shared.application import fanout
 from shared.application.control import Control
 from shared.application.dead_letters import DeadLetters
 from shared.application.dispatcher import is_current
+from shared.application.drift import Drift
 from shared.application.gates import Answer, Gates, Verdict
 from shared.application.holds import Holds
 from shared.application.intake import Intake
@@ -46,6 +48,7 @@ from tests.simulation.bus import Message, SimBus
 from tests.simulation.engine import START, Crash, Engine, Task, Violation
 from tests.simulation.faults import PROFILES, Faults, Proxy, Weather
 from tests.simulation.invariants import MEDDLED, Invariants
+from tests.simulation.outside import Outside
 from tests.support.circuit_world import ESTATE
 from tests.support.fakes_state import FakeEndpointStore, FakeEvidenceStore, FakeReleaseStore, FakeSlotStore
 from tests.support.pipeline_world import artifact, artifact_path, dev_tags, signed_tokens
@@ -174,6 +177,7 @@ class Universe:
         """Builds and answers follow each other within minutes: releases overlap at every stage."""
         self.page = seeded.choice([2, 2, 3, 100])
         self.inbox, self.channel = Inbox(self._mail_arrived), Inbox(lambda _letter: None)
+        self.outside = Outside(self, random.Random(f"outside {seed}"))  # noqa: S311  # schedules, not secrets
         self.watch = Invariants(
             engine=self.engine,
             releases=self.releases,
@@ -182,6 +186,7 @@ class Universe:
             models=self.models,
             changed=self._state_changed,
             going_live=self._roll_back_at_once,
+            stands=self.outside.stands,
         )
         quorum = 2 if not policy and chance(0.1) else 1
         self.policy = policy or Policy(min_approvers=quorum, smoke_slots=seeded.choice([1, 2, 5]))
@@ -221,6 +226,9 @@ class Universe:
         try:
             self.plan()
             self._run()
+            if self.nets is not Nets.NO_SWEEPER:
+                self.outside.look()
+                self._run()
             quiet = self.weather.faults == Faults() and not self.weather.crash_after_effect
             self.watch.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
             if self.nets is Nets.NO_SWEEPER:
@@ -381,8 +389,15 @@ class Universe:
         if token != self._sweep_token:
             return
         self._sweep_at = None
-        task = self.bus.plan(Task(label="sweep", work=Sweeper(self.ports).sweep, ended=self._swept))
+        task = self.bus.plan(Task(label="sweep", work=self._sweep_once, ended=self._swept))
         self.engine.start(task)
+
+    def _sweep_once(self) -> None:
+        """What the timer does."""
+        try:
+            Sweeper(self.ports).sweep()
+        finally:
+            Drift(self.ports).follow_up()
 
     def _swept(self, outcome: BaseException | None) -> None:
         if outcome is not None and not isinstance(outcome, Crash | TransientError | ConflictError):
@@ -406,6 +421,8 @@ class Universe:
 
     def _next_due(self) -> datetime | None:
         """When a sweep can next find something to do."""
+        if any(stored.row.repair_by for stored in self.endpoints.locks.values()):
+            return self.engine.now()
         if not self.releases.listed:
             return None  # a slot whose owner died is taken over when its lease has run out
         if self.watch.abandoned_slots():
@@ -446,6 +463,8 @@ class Universe:
 
     def _mail_arrived(self, letter: Letter) -> None:
         notice = letter.notice
+        if notice.moment is Moment.DRIFT_FOUND:
+            self.outside.told(letter)
         if letter.link is None or notice.moment is not Moment.GATE_OPENED:
             return
         claim = self.ports.tokens.read(letter.link.url.rpartition("/")[2])
@@ -620,6 +639,7 @@ class Universe:
             self._upload_later(wait, release_id, mine, number, broken)
             self._operate(release_id, wait, mine)
         self._roll_back_sometimes(circuits)
+        self.outside.plan(circuits)
         self._forge_sometimes(ids, circuits)
         self._outages()
 

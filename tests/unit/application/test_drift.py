@@ -9,7 +9,7 @@ from shared.application.circuit_history import circuit_json
 from shared.application.drift import Drift
 from shared.application.ports import Endpoint
 from shared.application.queries import Queries
-from shared.domain.commands import LookForDrift
+from shared.domain.commands import LookForDrift, SendNotice
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
 from shared.domain.naming import deployment_name, model_name
@@ -87,6 +87,25 @@ def test_a_crash_between_noting_and_telling_tells_once_all_the_same(drifted: Pip
     look(drifted)
     drifted.clock.forward(timedelta(hours=1))
     look(drifted)
+    assert told(drifted) == list(OPERATORS)
+
+
+def test_a_report_that_was_begun_and_lost_everything_else_is_told_after_all(drifted: PipelineWorld) -> None:
+    """The simulation found it: begun without its messages, taken off the sweeper's list, and then they were lost."""
+
+    def breaks(request: str) -> None:
+        if request == "commit":
+            drifted.releases.on_request = lambda _request: None
+            raise TransientError("storage is gone")
+
+    drifted.releases.on_request = breaks
+    with pytest.raises(TransientError):
+        Drift(drifted.ports).handle(LookForDrift(n=1))
+    drifted.sweep()
+    Drift(drifted.ports).look()
+    drifted.run(lambda: any(isinstance(command, SendNotice) for command in drifted.waiting()))
+    drifted.lose_messages()
+    drifted.sweep_for(timedelta(minutes=5))
     assert told(drifted) == list(OPERATORS)
 
 
