@@ -263,8 +263,9 @@ class Drift:
         seen = self._compare(stored)
         if seen is None:
             return  # somebody is at work: the next follow-up looks again
-        row = replace(stored.row, drift=seen.difference.words, repair_by="")
-        self.ports.endpoints.write_lock(row if row.drift else _without_drift(row), etag=stored.etag)
+        put_right = _without_drift(stored.row)
+        row = replace(put_right, drift=seen.difference.words, drift_since=stored.row.drift_since)
+        self.ports.endpoints.write_lock(row if row.drift else put_right, etag=stored.etag)
         log.info("drift put right", action="drift_repaired", circuit=circuit, rest=row.drift)
 
 
