@@ -74,6 +74,7 @@ EVENTS: tuple[e.CircuitEvent, ...] = (
     e.EvidenceRefreshed(at=AT, live_deployment="deployment-20251203-5"),
     e.CircuitSuperseded(at=AT, why="20251211.1 holds it"),
     e.CircuitRolledBack(at=AT, why="rollback-1: wrong forecasts"),
+    e.CircuitLiveAgain(at=AT, why="rollback-2: it was the wrong circuit"),
     e.StepFailed(at=AT, error="no"),
     e.StepErrored(at=AT, error="broke"),
 )
