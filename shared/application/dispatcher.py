@@ -103,7 +103,8 @@ class Dispatcher:
         self, release: Versioned[Release], stored: Versioned[CircuitRun], event: CircuitEvent
     ) -> CircuitRun | None:
         """Apply an event to a circuit run; None: it no longer fits, and nothing happened."""
-        return self._settle_run(release, stored, lambda run: decide_circuit(run, event, release.row.policy))
+        written = self.rewrite_run(release, stored, lambda run: decide_circuit(run, event, release.row.policy))
+        return None if written is None else written.row
 
     def commit_runs(self, changes: Sequence[tuple[Versioned[CircuitRun], Decision[CircuitRun]]], *more: Change) -> None:
         """Write decisions about circuits of one release, which stay in their phases, with what belongs to them.
@@ -114,25 +115,19 @@ class Dispatcher:
         updates = [Update(row=decision.row, etag=stored.etag) for stored, decision in changes]
         self.ports.releases.commit(*more, *updates)
 
-    def poll_run(
+    def rewrite_run(
         self,
         release: Versioned[Release],
         stored: Versioned[CircuitRun],
         decide: Callable[[CircuitRun], Decision[CircuitRun]],
-    ) -> CircuitRun | None:
-        """Write a decision to look again later; None as above."""
-        return self._settle_run(release, stored, decide)
+    ) -> Versioned[CircuitRun] | None:
+        """Write a decision about a circuit run: an event's, a later look, a claim, a redrive; None as above.
 
-    def _settle_run(
-        self,
-        release: Versioned[Release],
-        stored: Versioned[CircuitRun],
-        decide: Callable[[CircuitRun], Decision[CircuitRun]],
-    ) -> CircuitRun | None:
-        """On a conflict decide again, but only about the very state the event was made for."""
+        On a conflict it is decided again, but only about the very state the decision was made for.
+        """
         seen: list[Versioned[CircuitRun]] = [stored]
 
-        def attempt() -> CircuitRun | None:
+        def attempt() -> Versioned[CircuitRun] | None:
             current = seen.pop() if seen else self._same_state(stored.row)
             if current is None:
                 return None
@@ -155,9 +150,9 @@ class Dispatcher:
 
     def _commit_run(
         self, release: Versioned[Release], stored: Versioned[CircuitRun], decision: Decision[CircuitRun]
-    ) -> CircuitRun:
+    ) -> Versioned[CircuitRun]:
         row = decision.row
-        self.ports.releases.commit(Update(row=row, etag=stored.etag))
+        [etag] = self.ports.releases.commit(Update(row=row, etag=stored.etag))
         if row.phase is not stored.row.phase:
             log.info(
                 "circuit moved",
@@ -171,7 +166,7 @@ class Dispatcher:
         self.send(release.row, decision.commands)
         if stored.row.todo is not Round.NONE and row.todo is Round.NONE:
             self.fan_in(row.release_id, stored.row.todo, release)
-        return row
+        return Versioned(row=row, etag=etag)
 
     # -------------------------------------------------------------------------------------------- fan-in
 

@@ -99,9 +99,9 @@ class Sweeper:
         def decide(run: CircuitRun) -> Decision[CircuitRun]:
             return redrive_run(run, now)
 
-        row = Dispatcher(self.ports).poll_run(release, stored, decide)
-        if row is not None:
-            _redriven(row.release_id, str(row.circuit), row.redrive)
+        written = Dispatcher(self.ports).rewrite_run(release, stored, decide)
+        if written is not None:
+            _redriven(written.row.release_id, str(written.row.circuit), written.row.redrive)
 
     def _drive_notice(self, stored: Versioned[Notice], now: datetime) -> None:
         row = replace(stored.row, redrive=stored.row.redrive + 1, due_at=now + redrive_wait(stored.row.redrive))

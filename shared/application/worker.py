@@ -16,9 +16,11 @@ from shared.domain.errors import PermanentError, TransientError
 from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
 from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import (
+    BLOCKING,
     DIAGNOSIS,
     ROUND_OF,
     STEP_OF,
+    claim,
     decide_poll,
     fan_out,
     implied_commands,
@@ -72,7 +74,14 @@ class Worker:
         if not is_current(command, run.row):
             self._stale(command, release, run, redelivered=redelivered)
             return
+        if run.row.phase in BLOCKING:
+            again = redelivered or command.came_before
+            claimed = self._claim(release, run, again=again)
+            if claimed is None:
+                return
+            run = claimed
         outcome = self._run(command.kind, Work(release=release.row, run=run.row))
+        written: CircuitRun | None
         if isinstance(outcome, StillRunning):
             written = self._look_again(release, run, outcome)
         else:
@@ -81,6 +90,13 @@ class Worker:
         if written is None and command.kind in MAY_CHANGE_DEFAULTS:
             # The row moved on while the step ran: what it wrote may be stale by now.
             self._put_right(command, run.row, release.row)
+
+    def _claim(
+        self, release: Versioned[Release], run: Versioned[CircuitRun], *, again: bool
+    ) -> Versioned[CircuitRun] | None:
+        """None: another message is at work on it, or it has moved on."""
+        policy, now = release.row.policy, self.ports.clock.now()
+        return Dispatcher(self.ports).rewrite_run(release, run, lambda row: claim(row, policy, now, again=again))
 
     def _run(self, kind: StepKind, work: Work) -> CircuitEvent | StillRunning:
         try:
@@ -99,7 +115,8 @@ class Worker:
         if not still.restart_clock and is_past_deadline(run.row, policy, now):
             found = self._diagnosis(Work(release=release.row, run=run.row))
             still = replace(still, facts={**still.facts, "evidence": found})
-        return Dispatcher(self.ports).poll_run(release, run, lambda row: decide_poll(row, still, policy, now))
+        looked = Dispatcher(self.ports).rewrite_run(release, run, lambda row: decide_poll(row, still, policy, now))
+        return None if looked is None else looked.row
 
     def _diagnosis(self, work: Work) -> Mapping[str, object]:
         lines = diagnose(work, self.ports)

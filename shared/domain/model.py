@@ -253,6 +253,8 @@ class CircuitRun:
     """Transient errors in a row in this phase."""
     poll_n: int = 0
     redrive: int = 0
+    claimed: bool = False
+    """A step that blocks is at work on it, until `due_at` at the latest."""
     since: datetime = LONG_AGO
     """When it entered its phase: deadlines count from here."""
     due_at: datetime | None = None

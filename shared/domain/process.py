@@ -565,6 +565,7 @@ def _move(run: CircuitRun, target: CircuitPhase, event: e.CircuitEvent, policy: 
         attempt=0,
         poll_n=0,
         redrive=0,
+        claimed=False,
         due_at=event.at + policy.overdue_after if works else None,
         hist=(*run.hist, HistoryEntry(at=event.at, source=run.phase, target=target, why=_why(event), by=event.by)),
     )
@@ -690,11 +691,36 @@ def decide_poll(run: CircuitRun, still: e.StillRunning, policy: Policy, at: date
         with_facts(run, still.facts),
         poll_n=run.poll_n + 1,
         redrive=0,
+        claimed=False,
         attempt=attempt,
         since=at if still.restart_clock else run.since,
         due_at=at + wait + policy.overdue_after,
     )
     return Decision(row=row, commands=(run_step(row, STEP_OF[row.phase], delay=wait),))
+
+
+# ------------------------------------------------------------------------------------------------ claims
+
+BLOCKING = frozenset({C.PROMOTING})
+"""The step there returns only when the service has done its work: after minutes, not moments."""
+LONGEST_CALL = timedelta(minutes=30)
+"""`functionTimeout` of host.json: the host kills whoever is at work for longer."""
+
+
+def claim(run: CircuitRun, policy: Policy, at: datetime, *, again: bool) -> Decision[CircuitRun]:
+    """Written before a step that blocks: until its host must have ended, no other message begins the same work.
+
+    The deadline counts from the first claim: with hundreds of circuits most of the time goes by in the queue. `again`:
+    the message came before, whoever worked on it may have died; it takes over.
+
+    Raises:
+        IllegalTransition: another message is at work on it.
+    """
+    if run.claimed and not again:
+        raise IllegalTransition(f"{run.circuit} is {run.phase}: another message is at work on it until {run.due_at}")
+    is_first = run.poll_n == 0 and not run.claimed
+    due_at = at + LONGEST_CALL + policy.overdue_after
+    return Decision(row=replace(run, claimed=True, since=at if is_first else run.since, due_at=due_at))
 
 
 # ------------------------------------------------------------------------------------------------- sweep
@@ -708,8 +734,14 @@ def redrive_wait(redrive: int) -> timedelta:
 
 
 def redrive_run(run: CircuitRun, at: datetime) -> Decision[CircuitRun]:
-    """Send an overdue circuit's message again, under a new id."""
-    row = replace(run, redrive=run.redrive + 1, due_at=at + redrive_wait(run.redrive))
+    """Send an overdue circuit's message again, under a new id; whoever had claimed it is over, and so is its look."""
+    row = replace(
+        run,
+        poll_n=run.poll_n + run.claimed,
+        claimed=False,
+        redrive=run.redrive + 1,
+        due_at=at + redrive_wait(run.redrive),
+    )
     return Decision(row=row, commands=implied_commands(row))
 
 
