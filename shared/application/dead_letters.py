@@ -69,12 +69,15 @@ class DeadLetters:
         event = FanOutDied(
             at=self.ports.clock.now(), gen=command.gen, round=command.round, cursor=command.cursor, why=why
         )
+        dispatcher = Dispatcher(self.ports)
         try:
-            Dispatcher(self.ports).to_release(command.release_id, event)
+            dispatcher.to_release(command.release_id, event)
         except IllegalTransition as no_longer:
             log.info("event dropped", action="event_dropped", release_id=command.release_id, why=no_longer)
             # Its page was written after all: what follows from that may have died with it.
             FanOutPage(self.ports).handle(command, redelivered=True)
+        else:
+            dispatcher.fan_in(command.release_id, command.round)
 
     def _again(
         self, command: FanOut | SendNotice | ReadArtifact | Prune | LookForDrift | RefreshGate | NoteLedger

@@ -206,9 +206,10 @@ class Dispatcher:
         )
 
     def _why_ended(self, release: Release, round_: Round, *, unsuccessful: bool) -> str:
-        if not unsuccessful and round_ is not Round.REVERSION:
+        if not unsuccessful and not release.died and round_ is not Round.REVERSION:
             return f"cancelled by {release.cancel_requested_by}" if release.cancel_requested_by else ""
-        errors = [
+        errors = [release.died] if release.died else []
+        errors += [
             f"{stored.row.circuit}: {stored.row.error}"
             for stored in self.ports.releases.runs(release.release_id)
             if stored.row.error

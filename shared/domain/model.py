@@ -201,6 +201,8 @@ class Release:
     resume_phase: ReleasePhase = ReleasePhase.INSPECTING
     """Where a retry resumes; means something only once the release has failed or expired."""
     cancel_requested_by: str = ""
+    died: str = ""
+    """Why handing out work was given up in this try: whoever has some ends it, then the round ends red."""
     exclusions: Mapping[str, str] = field(default_factory=dict)
     """`PLANT/CIRCUIT` -> why it was left out."""
     commit_sha: str = ""

@@ -126,15 +126,16 @@ RELEASE_EDGES: Mapping[tuple[ReleasePhase, type[e.ReleaseEvent]], ReleasePhase] 
     (R.AWAITING_PRODUCTION_APPROVAL, e.GateRejected): R.REJECTED,
     (R.AWAITING_PRODUCTION_APPROVAL, e.GateExpired): R.EXPIRED,
     (R.AWAITING_PRODUCTION_APPROVAL, e.CancelRequested): R.CANCELLED,
-    (R.INSPECTING, e.FanOutDied): R.FAILED,
-    (R.PROMOTING, e.FanOutDied): R.FAILED,
-    (R.TESTING, e.FanOutDied): R.FAILED,
-    (R.STAGING_PRODUCTION, e.FanOutDied): R.FAILED,
-    (R.ACTIVATING, e.FanOutDied): R.REVERTING,
+    # Who was handed work ends it; then the round ends red.
+    (R.INSPECTING, e.FanOutDied): R.INSPECTING,
+    (R.PROMOTING, e.FanOutDied): R.PROMOTING,
+    (R.TESTING, e.FanOutDied): R.TESTING,
+    (R.STAGING_PRODUCTION, e.FanOutDied): R.STAGING_PRODUCTION,
+    (R.ACTIVATING, e.FanOutDied): R.ACTIVATING,
+    (R.CHECKING, e.FanOutDied): R.CHECKING,
     # D11: half new, half old is no end. The way back stays, people are told, and the sweeper drives it on.
     (R.REVERTING, e.FanOutDied): R.REVERTING,
     (R.ROLLING_BACK, e.FanOutDied): R.ROLLING_BACK,
-    (R.CHECKING, e.FanOutDied): R.FAILED,
 }
 
 SWITCHING = frozenset({R.ACTIVATING, R.REVERTING, R.ROLLING_BACK})
@@ -191,14 +192,19 @@ def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]
             return _approve(release, event)
         case e.GateApproved() | e.GateRejected() | e.GateExpired() if GATE_OF.get(release.phase) is not event.gate:
             raise IllegalTransition(f"release {release.release_id} is {release.phase}: {event.gate} is not being asked")
-        case e.FanOutDied() if not _is_at_page(release, event):
-            raise IllegalTransition(f"release {release.release_id}: the fan-out that died is over")
+        case e.FanOutDied():
+            return _fan_out_died(release, event)
         case _:
-            target = _release_edge(release, event)
-            return _stall(release, event) if target is release.phase else _enter(release, target, event)
+            return _enter(release, _release_edge(release, event), event)
 
 
-def _stall(release: Release, event: e.ReleaseEvent) -> Decision[Release]:
+def _fan_out_died(release: Release, event: e.FanOutDied) -> Decision[Release]:
+    if not _is_at_page(release, event):
+        raise IllegalTransition(f"release {release.release_id}: the fan-out that died is over")
+    return _stall(release, event) if release.phase in WAYS_BACK else _give_up_fanout(release, event)
+
+
+def _stall(release: Release, event: e.FanOutDied) -> Decision[Release]:
     """It stays where it is, says why, and people are told once."""
     if release.reason:
         raise IllegalTransition(f"release {release.release_id} is known not to go on")
@@ -212,7 +218,7 @@ def _stall(release: Release, event: e.ReleaseEvent) -> Decision[Release]:
 
 def _is_at_page(release: Release, event: e.FanOutDied) -> bool:
     at = (release.gen, ROUND_OF.get(release.phase), release.fanout_cursor)
-    return at == (event.gen, event.round, event.cursor)
+    return event.cursor != FANOUT_END and at == (event.gen, event.round, event.cursor)
 
 
 def _release_edge(release: Release, event: e.ReleaseEvent) -> ReleasePhase:
@@ -239,6 +245,21 @@ def _advance_fanout(release: Release, event: e.FanOutAdvanced) -> Decision[Relea
     return Decision(row=row, commands=(fan_out(row),) if more else ())
 
 
+def _give_up_fanout(release: Release, event: e.FanOutDied) -> Decision[Release]:
+    """Like a cancellation: circuits that were handed their work end it, and then the round ends, red."""
+    stays = _release_edge(release, event)
+    entry = HistoryEntry(at=event.at, source=release.phase, target=stays, why=event.why, by=event.by)
+    row = replace(
+        release,
+        fanout_cursor=FANOUT_END,
+        due_at=event.at + release.policy.overdue_after,
+        redrive=0,
+        died=event.why,
+        hist=(*release.hist, entry),
+    )
+    return Decision(row=row)
+
+
 def _note_ledger(release: Release, event: e.LedgerNoted) -> Decision[Release]:
     if not release.is_terminal or release.gen != event.gen:
         raise IllegalTransition(f"release {release.release_id} has not ended, or in another generation")
@@ -252,7 +273,7 @@ def _note_ledger(release: Release, event: e.LedgerNoted) -> Decision[Release]:
 
 def round_outcome(release: Release, event: e.RoundEnded) -> RoundOutcome:
     """Red before cancelled: a release that failed by itself says so."""
-    if event.any_unsuccessful:
+    if event.any_unsuccessful or release.died:
         return RoundOutcome.RED
     if release.cancel_requested_by and release.phase in CANCELLABLE_ROUNDS:
         return RoundOutcome.CANCELLED
@@ -286,6 +307,7 @@ def _retry(release: Release, event: e.RetryRequested) -> Decision[Release]:
         gen=release.gen + 1,
         exclusions={**release.exclusions, **event.exclusions},
         cancel_requested_by="",
+        died="",
         ended_at=None,
     )
     return _enter(again, release.resume_phase, event)
@@ -430,7 +452,7 @@ ROUND_ENTRIES: Mapping[Round, RoundEntry] = {
     ),
     Round.ACTIVATION: RoundEntry(phase=C.ACTIVATING, after=frozenset({C.STAGED}), again=frozenset(), done=C.LIVE),
     Round.REVERSION: RoundEntry(
-        phase=C.RESTORING, after=frozenset({C.LIVE, C.ACTIVATING}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
+        phase=C.RESTORING, after=frozenset({C.LIVE}) | UNSUCCESSFUL, again=frozenset(), done=C.RESTORED
     ),
     Round.ROLLBACK: RoundEntry(phase=C.RESTORING, after=frozenset(), again=frozenset(), done=C.RESTORED),
     Round.CHECK: RoundEntry(phase=C.QUEUED, after=frozenset(), again=frozenset(), done=C.TESTED),
@@ -530,8 +552,8 @@ def wants_work(run: CircuitRun, round_: Round, gen: int) -> bool:
 
 
 def _may_be_switched(run: CircuitRun) -> bool:
-    """A circuit that failed before the activation never was; one still at it is, when handing out the rest died."""
-    return run.phase in {C.LIVE, C.ACTIVATING} or (run.phase in UNSUCCESSFUL and run.error_round is Round.ACTIVATION)
+    """A circuit that failed before the activation never was."""
+    return run.phase is C.LIVE or (run.phase in UNSUCCESSFUL and run.error_round is Round.ACTIVATION)
 
 
 def _hand_work(run: CircuitRun, event: e.FannedOut, policy: Policy) -> Decision[CircuitRun]:

@@ -313,7 +313,7 @@ class Invariants(Watch):
         if run.todo is Round.NONE or stored is None:
             return
         at = process.ROUND_OF.get(stored.row.phase)
-        if at is not run.todo and not (stored.row.is_terminal or run.todo < (at or 99)):
+        if at is not run.todo:
             self.fail("I3", f"{run.release_id} {run.circuit} works in {run.todo.name} while it is {stored.row.phase}")
 
     def _moved_release(self, old: Release, new: Release) -> None:
@@ -327,13 +327,9 @@ class Invariants(Watch):
         self.engine.note(f"{who} {old.phase} -> {new.phase} (gen {new.gen}) {new.reason[:200]}")
         if (old.phase, new.phase) not in RELEASE_MOVES:
             self.fail("I3", f"{who} moved {old.phase} -> {new.phase}")
-        if (
-            old.phase in process.ROUND_OF
-            and old.fanout_cursor != FANOUT_END
-            and (old.phase in process.WAYS_BACK or new.phase not in {R.FAILED, R.REVERTING})
-        ):
-            self.fail("I3", f"{who} left {old.phase} before its fan-out had ended")
-        if old.phase in process.ROUND_OF and new.phase not in {R.FAILED, R.REVERTING}:
+        if old.phase in process.ROUND_OF:
+            if old.fanout_cursor != FANOUT_END:
+                self.fail("I3", f"{who} left {old.phase} before its fan-out had ended")
             self._nobody_works(old, new)
         if old.cancel_requested_by and new.gen == old.gen and new.phase not in {R.CANCELLED, R.FAILED}:
             self.fail("I8", f"{who} was cancelled and went on to {new.phase}")
@@ -343,6 +339,8 @@ class Invariants(Watch):
         working = [str(run.circuit) for run in runs if run.todo is process.ROUND_OF[old.phase]]
         if working:
             self.fail("I3", f"{new.release_id} left {old.phase} while {', '.join(working)} worked in it")
+        if new.phase in {R.FAILED, R.REVERTING}:
+            return
         if new.phase not in {R.CANCELLED, R.SUPERSEDED} and any(run.phase in UNSUCCESSFUL for run in runs):
             self.fail("known failure 2", f"{new.release_id} went {old.phase} -> {new.phase} with a failed circuit")
         if len(runs) != new.total:

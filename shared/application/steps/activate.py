@@ -91,10 +91,10 @@ def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
 
 def _not_yet(work: Work, ports: Ports) -> ActivationSkipped | StillRunning | None:
     """D11: what has no predecessor goes last, because it may be impossible to undo."""
-    release_id = work.release.release_id
-    if ports.releases.predecessors_pending(release_id):
+    release_id, died = work.release.release_id, work.release.died
+    if not died and ports.releases.predecessors_pending(release_id):
         return StillRunning(restart_clock=True)
-    if ports.releases.any_in(release_id, UNSUCCESSFUL) and raise_fence(work, ports):
+    if (died or ports.releases.any_in(release_id, UNSUCCESSFUL)) and raise_fence(work, ports):
         return ActivationSkipped(at=ports.clock.now(), why="another circuit could not be activated")
     return None
 

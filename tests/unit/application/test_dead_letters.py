@@ -23,9 +23,9 @@ from shared.domain.commands import (
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.model import FANOUT_START, CircuitPhase, Environment, GateName, Moment, ReleasePhase, Round
 from shared.domain.naming import deployment_name
-from shared.domain.process import fan_out
+from shared.domain.process import ROUND_ENTRIES, fan_out
 from shared.triggers.dead_letters import record
-from tests.support.builders import CIRCUIT, RELEASE_ID, a_release, a_run
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT, a_release, a_run
 from tests.support.pipeline_world import ALL_CIRCUITS, OPERATORS, PipelineWorld
 
 REFUSED = "be-plant001-circuit02"
@@ -88,7 +88,7 @@ def test_a_dead_control_message_is_driven_three_times(world: PipelineWorld, comm
 
 
 def test_a_fan_out_that_dies_for_good_fails_the_release(world: PipelineWorld) -> None:
-    """Nothing waits for ever."""
+    """Nothing waits for ever: nobody has work, so the round ends in that moment, and says why."""
     world.put(a_release(fanout_cursor=FANOUT_START))
 
     for revived in range(4):
@@ -96,6 +96,78 @@ def test_a_fan_out_that_dies_for_good_fails_the_release(world: PipelineWorld) ->
 
     assert world.phase() is ReleasePhase.FAILED
     assert "inspection work was given up" in world.release().reason
+
+
+AFTER_TWO = "c|PLANT001|CIRCUIT02"
+
+
+def lose_the_third_circuit(world: PipelineWorld, round_: Round, release_id: str = RELEASE_ID) -> None:
+    """The page behind the first two circuits is never handed out."""
+    world.change(world.circuit(THIRD_CIRCUIT, release_id), **as_before(round_))
+    world.change(world.release(release_id), fanout_cursor=AFTER_TWO)
+    bury(world, FanOut(release_id=release_id, gen=1, round=round_, cursor=AFTER_TWO, revived=3))
+
+
+def as_before(round_: Round) -> dict[str, object]:
+    [phase] = ROUND_ENTRIES[round_].after
+    return {"phase": phase, "todo": Round.NONE, "due_at": None, "fence": 0}
+
+
+@pytest.mark.parametrize(
+    ("phase", "round_"),
+    [
+        (ReleasePhase.PROMOTING, Round.PROMOTION),
+        (ReleasePhase.TESTING, Round.TEST),
+        (ReleasePhase.STAGING_PRODUCTION, Round.STAGING),
+    ],
+)
+def test_a_release_whose_fan_out_died_ends_when_the_circuits_at_work_have(
+    world: PipelineWorld, phase: ReleasePhase, round_: Round
+) -> None:
+    """Known failure 2: an end with circuits still at work would let the next release take their endpoints."""
+    world.start()
+    world.to_phase(phase)
+    world.run(lambda: all(run.todo is round_ for run in world.runs()))
+    lose_the_third_circuit(world, round_)
+
+    assert world.phase() is phase
+    assert [run.todo for run in world.runs()] == [round_, round_, Round.NONE]
+    world.run(lambda: world.release().is_terminal)
+
+    assert [run.phase for run in world.runs()[:2]] == [ROUND_ENTRIES[round_].done] * 2
+    assert world.phase() is ReleasePhase.FAILED
+    assert f"{round_.name.lower()} work was given up" in world.release().reason
+
+
+def test_a_retry_after_a_fan_out_that_died_takes_all_circuits_along(world: PipelineWorld) -> None:
+    """R58: nobody is still at work in the generation before, so nobody is passed over."""
+    world.start()
+    world.to_phase(ReleasePhase.TESTING)
+    world.run(lambda: all(run.todo is Round.TEST for run in world.runs()))
+    lose_the_third_circuit(world, Round.TEST)
+    world.run(lambda: world.release().is_terminal)
+
+    world.operations().retry(RELEASE_ID, by="ops", reason="fixed", exclude={})
+    world.to_phase(ReleasePhase.SUCCEEDED)
+
+    assert world.phases() == [CircuitPhase.LIVE] * 3
+
+
+def test_a_first_activation_does_not_wait_for_circuits_that_nobody_hands_out(world: PipelineWorld) -> None:
+    """D11: those with a predecessor go first; here one of them never gets its work, and all stay as they were."""
+    world.release_all(RELEASE_ID, OTHER_CIRCUIT, THIRD_CIRCUIT)
+    second = "20251211.1"
+    world.start(second, build="2")
+    world.to_phase(ReleasePhase.ACTIVATING, second)
+    world.run(lambda: all(run.todo is Round.ACTIVATION for run in world.runs(second)))
+    lose_the_third_circuit(world, Round.ACTIVATION, second)
+
+    world.run()
+
+    assert world.phase(second) is ReleasePhase.FAILED
+    assert "activation work was given up" in world.release(second).reason
+    assert world.live_default(CIRCUIT) == ""
+    assert world.live_default(OTHER_CIRCUIT) == world.live_default(THIRD_CIRCUIT) == deployment_name(RELEASE_ID)
 
 
 def test_an_activation_that_can_not_be_handed_out_takes_back_what_it_began(world: PipelineWorld) -> None:

@@ -82,23 +82,15 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (P.ROLLING_BACK, "green 7"): P.SUCCEEDED,
     (P.ROLLING_BACK, "red 7"): P.FAILED,
     (P.ROLLING_BACK, "neutral 7"): P.SUPERSEDED,
-    (P.ROLLING_BACK, "FanOutDied 7"): P.ROLLING_BACK,
     (P.CHECKING, "green 8"): P.SUCCEEDED,
     (P.CHECKING, "red 8"): P.FAILED,
     (P.CHECKING, "neutral 8"): P.NOTHING_TO_DO,
-    (P.CHECKING, "FanOutDied 8"): P.FAILED,
     (GATE_1, "GateApproved registry-approval"): P.PROMOTING,
     (GATE_1, "GateRejected registry-approval"): P.REJECTED,
     (GATE_1, "GateExpired registry-approval"): P.EXPIRED,
     (GATE_2, "GateApproved production-approval"): P.STAGING_PRODUCTION,
     (GATE_2, "GateRejected production-approval"): P.REJECTED,
     (GATE_2, "GateExpired production-approval"): P.EXPIRED,
-    **{
-        (p, f"FanOutDied {int(ROUND_OF[p])}"): P.FAILED
-        for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)
-    },
-    (P.ACTIVATING, "FanOutDied 5"): P.REVERTING,
-    (P.REVERTING, "FanOutDied 6"): P.REVERTING,
     (GATE_1, "CancelRequested"): P.CANCELLED,
     (GATE_2, "CancelRequested"): P.CANCELLED,
     **{(p, "CancelRequested"): p for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)},
@@ -185,6 +177,48 @@ def test_a_way_back_whose_fan_out_dies_stays_and_people_are_told_once(phase: Rel
     assert on.row.reason == ""
     again = decide_release(on.row, replace(died, cursor="c|B|1"))
     assert (again.row.reason, again.commands) == ("given up", ())
+
+
+DIED = {
+    P.INSPECTING: P.FAILED,
+    P.PROMOTING: P.FAILED,
+    P.TESTING: P.FAILED,
+    P.STAGING_PRODUCTION: P.FAILED,
+    P.ACTIVATING: P.REVERTING,
+    P.CHECKING: P.FAILED,
+}
+"""Where handing out work may be given up -> where that round's end leads. Where production is put back it may not."""
+
+
+@pytest.mark.parametrize("phase", sorted(set(ROUND_OF) - WAYS_BACK))
+def test_a_fan_out_that_died_ends_its_round_red_once_everybody_at_work_has_ended(phase: ReleasePhase) -> None:
+    """The release stays where it is, and has its reason; all circuits that were handed work may have done it well."""
+    row, event = release(phase, fanout_cursor="c|A|1"), fan_out_died(phase)
+    decision = decide_release(row, event)
+    assert (decision.row.phase, decision.row.fanout_cursor, decision.commands) == (phase, FANOUT_END, ())
+    assert decision.row.due_at == AT + timedelta(seconds=90)
+    assert decision.row.hist[-1].why == decision.row.died == "died three times over"
+    with pytest.raises(IllegalTransition):
+        decide_release(decision.row, event)
+    asked = replace(decision.row, cancel_requested_by="ops")
+    assert decide_release(asked, round_ended(ROUND_OF[phase])).row.phase is DIED[phase]
+
+
+@pytest.mark.parametrize("columns", [{"gen": 2}, {"phase": P.PROMOTING}, {"fanout_cursor": "c|A|2"}])
+def test_a_fan_out_of_the_past_that_died_means_nothing(columns: dict[str, object]) -> None:
+    """Its generation, its round or its page is over."""
+    with pytest.raises(IllegalTransition):
+        decide_release(replace(release(P.TESTING, fanout_cursor="c|A|1"), **columns), fan_out_died(P.TESTING))  # type: ignore[arg-type]  # columns
+
+
+def test_a_retry_forgets_what_died_in_the_try_before() -> None:
+    """Or its rounds could never end well."""
+    again = decide_release(release(P.FAILED, died="three times over"), e.RetryRequested(at=AT, by="ops", why="fixed"))
+    assert again.row.died == ""
+
+
+def fan_out_died(phase: ReleasePhase) -> e.FanOutDied:
+    return e.FanOutDied(at=AT, gen=1, round=ROUND_OF[phase], cursor="c|A|1", why="died three times over")
 
 
 @pytest.mark.parametrize("phase", list(GATE_OF))

@@ -81,8 +81,8 @@ def subclasses[Event](base: type[Event]) -> list[type[Event]]:
 def releases() -> Iterator[Release]:
     """Every phase of every kind of process, as far as fan-out can have come, asked to stop or not."""
     kinds = (ProcessKind.RELEASE, ProcessKind.ROLLBACK, ProcessKind.CHECK)
-    for phase, kind, cursor, cancelled_by in product(ReleasePhase, kinds, CURSORS, ("", "ops")):
-        yield a_release(phase=phase, kind=kind, fanout_cursor=cursor, cancel_requested_by=cancelled_by)
+    for phase, kind, cursor, cancelled_by, died in product(ReleasePhase, kinds, CURSORS, ("", "ops"), ("", "died")):
+        yield a_release(phase=phase, kind=kind, fanout_cursor=cursor, cancel_requested_by=cancelled_by, died=died)
 
 
 # ------------------------------------------------------------------------- releases, rollbacks and checks
@@ -125,7 +125,7 @@ def test_every_phase_is_a_round_a_gate_or_an_end(phase: ReleasePhase) -> None:
 
 @pytest.mark.parametrize("phase", [*process.ROUND_OF, *process.GATE_OF])
 def test_every_phase_that_is_no_end_comes_to_one(phase: ReleasePhase) -> None:
-    """I8, read off the tables; and a fan-out that dies for good is no dead end either."""
+    """I8, read off the tables; a fan-out that dies for good is no dead end either, nor an excuse to leave D11."""
     edges = {*process.ROUND_EDGES.items(), *process.RELEASE_EDGES.items()}
     reached, before = {phase}, set[ReleasePhase]()
     while reached != before:
