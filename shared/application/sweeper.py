@@ -33,8 +33,13 @@ class Sweeper:
     ports: Ports
 
     def sweep(self) -> None:
-        """Look at every active release once. One release's trouble does not keep the others waiting."""
+        """Look at every active release once. One release's trouble does not keep the others waiting.
+
+        Raises:
+            Exception: a defect of ours, met on the way; everybody else was looked at first.
+        """
         most_slots = 0
+        defects: list[Exception] = []
         for release_id in self.ports.releases.active_release_ids():
             try:
                 most_slots = max(most_slots, self._sweep_release(release_id))
@@ -42,8 +47,14 @@ class Sweeper:
                 log.info("somebody else is at work", action="sweep_skipped", release_id=release_id)
             except PipelineError as error:
                 log.error("release not swept", action="sweep_failed", release_id=release_id, error=error)
+            except Exception as error:  # noqa: BLE001  # raised below, when nobody waits for it any more
+                told = f"{type(error).__name__}: {error}"
+                log.error("release not swept", action="sweep_failed", release_id=release_id, error=told)
+                defects.append(error)
         if most_slots:
             Dispatcher(self.ports).slots.free_abandoned(most_slots)
+        if defects:
+            raise defects[0]
 
     def _sweep_release(self, release_id: str) -> int:
         stored = self.ports.releases.release(release_id)

@@ -119,7 +119,7 @@ def decode[Row](cls: type[Row], columns: Mapping[str, Any]) -> Row:
     for f in fields(cls):  # type: ignore[arg-type]  # every Row is a dataclass
         hint = hints[f.name]
         if hint is Circuit:
-            values[f.name] = Circuit(plant_id=columns["plant_id"], circuit_id=columns["circuit_id"])
+            values[f.name] = _circuit(columns, where)
         elif f.name in columns:
             try:
                 values[f.name] = _value(hint, f.name, columns)
@@ -128,6 +128,13 @@ def decode[Row](cls: type[Row], columns: Mapping[str, Any]) -> Row:
         elif f.default is MISSING and f.default_factory is MISSING:
             raise PermanentError(f"{where} has no column {f.name}")
     return cls(**values)
+
+
+def _circuit(columns: Mapping[str, Any], where: str) -> Circuit:
+    try:
+        return Circuit(plant_id=columns["plant_id"], circuit_id=columns["circuit_id"])
+    except KeyError as missing:
+        raise PermanentError(f"{where} has no column {missing}") from missing
 
 
 def _value(hint: Any, name: str, columns: Mapping[str, Any]) -> object:

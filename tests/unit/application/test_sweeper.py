@@ -193,6 +193,29 @@ def test_one_release_in_trouble_does_not_keep_the_others_waiting(world: Pipeline
     assert command.release_id == other
 
 
+def test_a_defect_met_at_one_release_is_raised_after_the_others_were_looked_at(world: PipelineWorld) -> None:
+    """I7, I8: one bad row must not stop gates from expiring and overdue rows from being driven elsewhere."""
+    other = "20251211.1"
+    world.put(a_release(total=1), a_run())
+    world.put(
+        a_release(other, total=1, due_at=NOW + timedelta(hours=1)), a_run(OTHER_CIRCUIT, release_id=other, due_at=NOW)
+    )
+    overdue = world.releases.overdue
+
+    def defect(release_id, now):  # noqa: ANN001, ANN202  # the port's own signature
+        if release_id == RELEASE_ID:
+            raise KeyError("phase")
+        return overdue(release_id, now)
+
+    world.releases.overdue = defect  # type: ignore[method-assign]  # a defect of ours
+    with pytest.raises(KeyError, match="phase"):
+        world.sweep()
+
+    [command] = world.bus.sent
+    assert isinstance(command, RunStep)
+    assert command.release_id == other
+
+
 @pytest.mark.parametrize("started", ["rollback-0123456789abcdef", "invalid-0123456789abcdef"])
 def test_a_start_that_died_behind_its_active_row_is_given_up_after_an_hour(world: PipelineWorld, started: str) -> None:
     """Its caller was told of the error, or its blob is found again; the releases behind it must be swept."""

@@ -134,6 +134,15 @@ def test_a_column_that_was_always_there_is_missed(name: str, column: str) -> Non
         decode(type(row), {c: value for c, value in encode(row).items() if c != column})
 
 
+@pytest.mark.parametrize("column", ["plant_id", "circuit_id"])
+@pytest.mark.parametrize("name", ["run", "lock", "ledger"])
+def test_a_row_without_its_circuit_is_refused_like_any_other(name: str, column: str) -> None:
+    """Its columns are named as the keys are, not as the field; what is raised must be in our own tree."""
+    row = ROWS[name]
+    with pytest.raises(PermanentError, match=column):
+        decode(type(row), {c: value for c, value in encode(row).items() if c != column})
+
+
 def test_every_kind_of_row_is_in_this_suite() -> None:
     """A new one needs a golden file."""
     assert {type(row) for row in ROWS.values()} == set(KINDS)
