@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from shared.application import gate_opening, notices
 from shared.application.checks import Checks
 from shared.application.ports import Change, Ports, Sendable, Update, Versioned
-from shared.application.release_evidence import with_bundle
+from shared.application.release_evidence import with_bundle, without_bundle
 from shared.application.settle import settle
 from shared.application.slots import Slots
 from shared.domain import process
@@ -31,7 +31,7 @@ from shared.domain.commands import (
     VoidGate,
 )
 from shared.domain.errors import IllegalTransition
-from shared.domain.events import CircuitEvent, ReleaseEvent, RoundEnded
+from shared.domain.events import CircuitEvent, ReleaseEvent, RoundEnded, RoundStuck
 from shared.domain.model import FANOUT_END, UNSUCCESSFUL, CircuitRun, Notice, Release, Round
 from shared.domain.process import Decision, decide_circuit, decide_release
 from shared.telemetry import log
@@ -60,15 +60,19 @@ class Dispatcher:
 
         return settle(self.ports.clock, attempt)
 
-    def commit_release(self, stored: Versioned[Release], decision: Decision[Release], *changes: Change) -> Release:
+    def commit_release(
+        self, stored: Versioned[Release], decision: Decision[Release], *changes: Change, bundled: bool = True
+    ) -> Release:
         """Write a decision about a release with everything that belongs to it, then send.
+
+        Not `bundled`: its bundle could not be written for a day, and it shall end all the same.
 
         Raises:
             ConflictError: a row is no longer as it was read; nothing was written.
         """
         row = decision.row
         belonging = [change for command in decision.commands for change in self._changes(row, command)]
-        row = with_bundle(row, stored.row, (*changes, *belonging), self.ports)
+        row = with_bundle(row, stored.row, (*changes, *belonging), self.ports) if bundled else without_bundle(row)
         self.ports.releases.commit(Update(row=row, etag=stored.etag), *changes, *belonging)
         if row.phase is not stored.row.phase:
             log.info(
@@ -170,7 +174,14 @@ class Dispatcher:
 
     # -------------------------------------------------------------------------------------------- fan-in
 
-    def fan_in(self, release_id: str, round_: Round, read_before: Versioned[Release] | None = None) -> None:
+    def fan_in(
+        self,
+        release_id: str,
+        round_: Round,
+        read_before: Versioned[Release] | None = None,
+        *,
+        bundled: bool = True,
+    ) -> None:
         """End the round if no circuit has work in it any more.
 
         The release must have been read before the scan: its ETag then proves that nothing moved meanwhile.
@@ -186,9 +197,25 @@ class Dispatcher:
             if stored.row.fanout_cursor != FANOUT_END or self.ports.releases.any_pending(release_id, round_):
                 return
             try:
-                self.commit_release(stored, decide_release(stored.row, self._round_ended(stored.row, round_)))
+                decision = decide_release(stored.row, self._round_ended(stored.row, round_))
+                self.commit_release(stored, decision, bundled=bundled)
             except IllegalTransition as reason:
                 log.info("event dropped", action="event_dropped", release_id=release_id, why=reason)
+
+        settle(self.ports.clock, attempt)
+
+    def note_stuck(self, release: Release, round_: Round, why: str) -> None:
+        """The end of a round could not be written, in the end not even without a bundle: then it goes red."""
+        event = RoundStuck(at=self.ports.clock.now(), round=round_, gen=release.gen, why=why)
+
+        def attempt() -> None:
+            stored = self.ports.releases.release(release.release_id)
+            if stored is None or self.ports.releases.any_pending(release.release_id, round_):
+                return
+            try:
+                self.commit_release(stored, decide_release(stored.row, event), bundled=False)
+            except IllegalTransition as reason:
+                log.info("event dropped", action="event_dropped", release_id=release.release_id, why=reason)
 
         settle(self.ports.clock, attempt)
 

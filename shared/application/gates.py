@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 
 from shared.application.codes import MOST_WRONG_CODES
@@ -31,6 +32,8 @@ from shared.telemetry import log
 LONGEST_COMMENT = 300
 """So that it stands whole in the history, beside person, digest and how."""
 LONGEST_REASON = 300
+BUNDLE_TRIED_FOR = timedelta(days=1)
+"""After its deadline a gate expires without the release's bundle, if that can't be written."""
 
 
 class Standing(StrEnum):
@@ -290,4 +293,5 @@ class Gates:
         why = f"{gate.row.gate} was not answered within {hours:g} h; an operator can re-open it by retrying the release"
         event = GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate)
         decision, ended = decide_release(release.row, event), decide_gate(gate.row, event)
-        Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag))
+        bundled = event.at < gate.row.expires_at + BUNDLE_TRIED_FOR
+        Dispatcher(self.ports).commit_release(release, decision, Update(row=ended, etag=gate.etag), bundled=bundled)

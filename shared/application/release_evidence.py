@@ -24,6 +24,7 @@ MANIFEST = "manifest"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PREDICTED = ("smoke", "live_again")
 """Facts of a circuit that say where predictions are kept."""
+NO_BUNDLE = "evidence.json could not be written"
 
 
 def bundle_path(release_id: str, digest: str) -> str:
@@ -37,10 +38,18 @@ def with_bundle(row: Release, before: Release, changes: Sequence[Change], ports:
     """
     if before.is_terminal or not row.is_terminal or row.kind not in WITH_BUNDLE:
         return row
+    row = replace(row, warnings=tuple(warning for warning in row.warnings if warning != NO_BUNDLE))
     document = canonical_json(_document(row, before, [change.row for change in changes], ports))
     digest = hashlib.sha256(document).hexdigest()
     ports.evidence.put(bundle_path(row.release_id, digest), document)
     return replace(row, evidence_sha256=digest)
+
+
+def without_bundle(row: Release) -> Release:
+    """A release that ends although its bundle could not be written for a day: it says so, and names none."""
+    if not row.is_terminal or row.kind not in WITH_BUNDLE:
+        return row
+    return replace(row, evidence_sha256="", warnings=(*row.warnings, NO_BUNDLE))
 
 
 def _document(row: Release, before: Release, changed: Sequence[object], ports: Ports) -> dict[str, object]:

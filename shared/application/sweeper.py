@@ -21,7 +21,7 @@ from shared.domain.model import (
     NoticeState,
     Release,
 )
-from shared.domain.process import GATE_OF, ROUND_OF, Decision, redrive_release, redrive_run, redrive_wait
+from shared.domain.process import GATE_OF, MOST_STUCK, ROUND_OF, Decision, redrive_release, redrive_run, redrive_wait
 from shared.telemetry import log
 
 RETRY_GIVEN_UP_AFTER = timedelta(hours=1)
@@ -102,9 +102,18 @@ class Sweeper:
         if row.is_terminal:
             _redriven(row.release_id, "note", row.redrive)
         elif row.fanout_cursor == FANOUT_END:
-            dispatcher.fan_in(row.release_id, ROUND_OF[row.phase])
+            self._end_round(row)
         else:
             _redriven(row.release_id, "fan-out", row.redrive)
+
+    def _end_round(self, release: Release) -> None:
+        """I8: whatever keeps a round from ending, refusal or defect, does so for a day and not for ever."""
+        dispatcher, round_ = Dispatcher(self.ports), ROUND_OF[release.phase]
+        try:
+            dispatcher.fan_in(release.release_id, round_, bundled=release.stuck < MOST_STUCK)
+        except Exception as error:
+            dispatcher.note_stuck(release, round_, f"{type(error).__name__}: {error}")
+            raise
 
     def _drive_run(self, release: Versioned[Release], stored: Versioned[CircuitRun], now: datetime) -> None:
         def decide(run: CircuitRun) -> Decision[CircuitRun]:

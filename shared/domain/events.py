@@ -217,6 +217,14 @@ class FanOutDied(ReleaseEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStuck(ReleaseEvent):
+    """Every circuit has ended in this round, and its end could not be written: `why` says what kept it."""
+
+    round: Round
+    gen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerNoted(ReleaseEvent):
     """One page of the ended release's ledger rows has beside it what they rest on."""
 

@@ -203,6 +203,8 @@ class Release:
     cancel_requested_by: str = ""
     died: str = ""
     """Why handing out work was given up in this try: whoever has some ends it, then the round ends red."""
+    stuck: int = 0
+    """How often the sweeper could not write the end of this round, although all its circuits have ended."""
     exclusions: Mapping[str, str] = field(default_factory=dict)
     """`PLANT/CIRCUIT` -> why it was left out."""
     commit_sha: str = ""

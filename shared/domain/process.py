@@ -182,6 +182,8 @@ def decide_release(release: Release, event: e.ReleaseEvent) -> Decision[Release]
             return _advance_fanout(release, event)
         case e.RoundEnded():
             return _end_round(release, event)
+        case e.RoundStuck():
+            return _count_stuck(release, event)
         case e.LedgerNoted():
             return _note_ledger(release, event)
         case e.CancelRequested() if release.phase in CANCELLABLE_ROUNDS:
@@ -247,6 +249,8 @@ def _advance_fanout(release: Release, event: e.FanOutAdvanced) -> Decision[Relea
 
 def _give_up_fanout(release: Release, event: e.FanOutDied) -> Decision[Release]:
     """Like a cancellation: circuits that were handed their work end it, and then the round ends, red."""
+    if not _is_at_page(release, event):
+        raise IllegalTransition(f"release {release.release_id}: the fan-out that died is over")
     stays = _release_edge(release, event)
     entry = HistoryEntry(at=event.at, source=release.phase, target=stays, why=event.why, by=event.by)
     row = replace(
@@ -280,12 +284,29 @@ def round_outcome(release: Release, event: e.RoundEnded) -> RoundOutcome:
     return RoundOutcome.GREEN if event.any_successful else RoundOutcome.NEUTRAL
 
 
+MOST_STUCK = 96
+"""Tries of the sweeper to end a round, a quarter of an hour apart: about a day for whoever mends what keeps it."""
+
+
 def _end_round(release: Release, event: e.RoundEnded) -> Decision[Release]:
+    _must_be_in(release, event)
+    return _enter(release, ROUND_EDGES[release.phase, round_outcome(release, event)], event)
+
+
+def _count_stuck(release: Release, event: e.RoundStuck) -> Decision[Release]:
+    """I8: a gate that can't be opened, or a bundle that can't be written, keeps no release for ever."""
+    _must_be_in(release, event)
+    if release.stuck < MOST_STUCK:
+        return Decision(row=replace(release, stuck=release.stuck + 1))
+    why = f"all circuits had ended, and for a day the release could not go on: {event.why}"
+    return _enter(release, ROUND_EDGES[release.phase, RoundOutcome.RED], replace(event, why=why))
+
+
+def _must_be_in(release: Release, event: e.RoundEnded | e.RoundStuck) -> None:
     if ROUND_OF.get(release.phase) is not event.round or release.gen != event.gen:
         raise IllegalTransition(f"release {release.release_id} is no longer in {event.round.name}")
     if release.fanout_cursor != FANOUT_END:
         raise IllegalTransition(f"release {release.release_id} has not fanned out {event.round.name} completely")
-    return _enter(release, ROUND_EDGES[release.phase, round_outcome(release, event)], event)
 
 
 def _request_cancel(release: Release, event: e.CancelRequested) -> Decision[Release]:
@@ -323,6 +344,7 @@ def _enter(release: Release, target: ReleasePhase, event: e.ReleaseEvent) -> Dec
         fanout_cursor=FANOUT_START,
         noted_cursor=FANOUT_START if notes else FANOUT_END,
         redrive=0,
+        stuck=0,
         due_at=event.at + release.policy.overdue_after if target in ROUND_OF or notes else None,
         reason=event.why if ends else "",
         resume_phase=RESUME_AT.get(release.phase, release.resume_phase),

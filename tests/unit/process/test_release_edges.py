@@ -12,6 +12,7 @@ from shared.domain.model import FANOUT_END, GateName, Moment, Release, ReleasePh
 from shared.domain.policy import Policy
 from shared.domain.process import (
     GATE_OF,
+    MOST_STUCK,
     RESUME_AT,
     ROUND_EDGES,
     ROUND_OF,
@@ -55,6 +56,7 @@ EVENTS: tuple[e.ReleaseEvent, ...] = (
     e.CancelRequested(at=AT, by="ops", why="wrong build"),
     e.RetryRequested(at=AT, by="ops", why="fixed"),
     *(e.FanOutAdvanced(at=AT, round=r, gen=1, cursor=FANOUT_END) for r in Round if r),
+    *(e.RoundStuck(at=AT, round=r, gen=1, why="it can't be written") for r in Round if r),
     e.LedgerNoted(at=AT, gen=1, cursor=FANOUT_END),
 )
 
@@ -91,6 +93,7 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (GATE_2, "GateApproved production-approval"): P.STAGING_PRODUCTION,
     (GATE_2, "GateRejected production-approval"): P.REJECTED,
     (GATE_2, "GateExpired production-approval"): P.EXPIRED,
+    **{(phase, f"RoundStuck {int(round_)}"): phase for phase, round_ in ROUND_OF.items()},
     (GATE_1, "CancelRequested"): P.CANCELLED,
     (GATE_2, "CancelRequested"): P.CANCELLED,
     **{(p, "CancelRequested"): p for p in (P.INSPECTING, P.PROMOTING, P.TESTING, P.STAGING_PRODUCTION)},
@@ -108,8 +111,8 @@ def name_of(event: e.ReleaseEvent) -> str:
             return f"{type(event).__name__} {event.gate}"
         case e.FanOutAdvanced():
             return f"FanOutAdvanced {int(event.round)}"
-        case e.FanOutDied():
-            return f"FanOutDied {int(event.round)}"
+        case e.FanOutDied() | e.RoundStuck():
+            return f"{type(event).__name__} {int(event.round)}"
         case _:
             return type(event).__name__
 
@@ -202,6 +205,19 @@ def test_a_fan_out_that_died_ends_its_round_red_once_everybody_at_work_has_ended
         decide_release(decision.row, event)
     asked = replace(decision.row, cancel_requested_by="ops")
     assert decide_release(asked, round_ended(ROUND_OF[phase])).row.phase is DIED[phase]
+
+
+@pytest.mark.parametrize(("phase", "leads_to"), [*DIED.items(), (P.REVERTING, P.FAILED), (P.ROLLING_BACK, P.FAILED)])
+def test_a_round_that_can_not_be_ended_for_a_day_goes_red(phase: ReleasePhase, leads_to: ReleasePhase) -> None:
+    """I8: the tries are counted in the row; where the next one begins they are forgotten."""
+    stuck = e.RoundStuck(at=AT, round=ROUND_OF[phase], gen=1, why="the store refuses it")
+    row = release(phase)
+    for tries in range(1, MOST_STUCK + 1):
+        row = decide_release(row, stuck).row
+        assert (row.phase, row.stuck) == (phase, tries)
+    ended = decide_release(row, stuck).row
+    assert (ended.phase, ended.stuck) == (leads_to, 0)
+    assert "the store refuses it" in ended.hist[-1].why
 
 
 @pytest.mark.parametrize("columns", [{"gen": 2}, {"phase": P.PROMOTING}, {"fanout_cursor": "c|A|2"}])
