@@ -5,7 +5,9 @@ from datetime import timedelta
 
 from shared.application.dispatcher import Dispatcher
 from shared.application.fanout import FanOutPage
+from shared.application.ledger_notes import LedgerNotes
 from shared.application.messages import kind_of, parse_message
+from shared.application.notices import give_up_notice
 from shared.application.ports import Ports, Sendable
 from shared.application.postponing import postpone
 from shared.application.worker import Worker
@@ -59,7 +61,13 @@ class DeadLetters:
                 Worker(self.ports).give_up(command, reason)
             case FanOut():
                 self._fan_out(command, reason)
-            case SendNotice() | ReadArtifact() | Prune() | LookForDrift() | RefreshGate() | NoteLedger():
+            case SendNotice():
+                if not self._again(command):
+                    give_up_notice(command, reason, self.ports)
+            case NoteLedger():
+                if not self._again(command):
+                    LedgerNotes(self.ports).give_up(command, reason)
+            case ReadArtifact() | Prune() | LookForDrift() | RefreshGate():
                 self._again(command)
 
     def _fan_out(self, command: FanOut, reason: str) -> None:
@@ -82,7 +90,7 @@ class DeadLetters:
     def _again(
         self, command: FanOut | SendNotice | ReadArtifact | Prune | LookForDrift | RefreshGate | NoteLedger
     ) -> bool:
-        """Notices and artifacts that die for good stay visible: as a pending row, as a blob without a release."""
+        """False: it has died for good. An artifact is then found by the scan, an open gate is looked at anew."""
         if command.revived >= MOST_REVIVALS:
             return False
         number = int(self.ports.clock.now().timestamp())

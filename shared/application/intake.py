@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from shared.application.manifest import parse_manifest
 from shared.application.plans import planned_release
-from shared.application.ports import ARTIFACT_NAME, Ports
+from shared.application.ports import ARTIFACT_NAME, ActiveRelease, Ports
 from shared.application.refusal_mail import RefusalMail
 from shared.domain.commands import ReadArtifact
 from shared.domain.errors import ConflictError, InvalidManifest
@@ -103,14 +103,34 @@ class Intake:
             # A retry that came too late: what it would have resumed has been removed.
             self.ports.releases.forget(release_id)
             return
-        content = None if active is None else self.ports.evidence.get(active.manifest_blob)
-        if active is None or content is None:
-            log.error("manifest is gone", action="manifest_gone", release_id=release_id)
+        if active is not None:
+            self._complete(active)
+
+    def _complete(self, active: ActiveRelease) -> None:
+        content = self.ports.evidence.get(active.manifest_blob)
+        if content is None:
+            self._give_up(active, b"", f"the stored copy of its artifact, {active.manifest_blob}, is gone")
             return
-        log.warning("interrupted intake completed", action="intake_completed", release_id=release_id)
         known = {"release_id": active.release_id, "build_id": active.build_id}
-        manifest = parse_manifest(content, path=active.artifact_path, metadata=known)
-        self._start(manifest, content, active.artifact_path, active.signed_in)
+        try:
+            manifest = parse_manifest(content, path=active.artifact_path, metadata=known)
+            self._start(manifest, content, active.artifact_path, active.signed_in)
+        except InvalidManifest as error:
+            self._give_up(active, content, str(error))
+            return
+        log.warning("interrupted intake completed", action="intake_completed", release_id=active.release_id)
+
+    def _give_up(self, active: ActiveRelease, content: bytes, why: str) -> None:
+        """It can't be completed any more: refused like an artifact, where people see it, and off the list."""
+        log.error(
+            "interrupted intake can't be completed", action="manifest_gone", release_id=active.release_id, why=why
+        )
+        if active.listed_at >= self.ports.clock.now() - INTERRUPTED_FOR:
+            return
+        message = f"release {active.release_id} was not started: {why}. Upload its artifact again"
+        refused = Intaken(arrival=Arrival.INVALID, message=message)
+        self._record_refusal(refused, active.artifact_path or active.release_id, content)
+        self.ports.releases.forget(active.release_id)
 
     def _take(self, content: bytes, path: str, metadata: Mapping[str, str], signed_in: str = "") -> Intaken:
         try:

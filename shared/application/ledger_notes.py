@@ -44,7 +44,19 @@ class LedgerNotes:
         for run in page:
             self._circuit(release, gate, run.row)
         cursor = run_key(page[-1].row.circuit) if len(page) == PAGE else FANOUT_END
-        event = LedgerNoted(at=self.ports.clock.now(), gen=command.gen, cursor=cursor)
+        self._move_on(command, LedgerNoted(at=self.ports.clock.now(), gen=command.gen, cursor=cursor))
+
+    def give_up(self, command: NoteLedger, reason: str) -> None:
+        """A page that can't be noted keeps the release from its end no longer; what is missing stands in its history."""
+        stored = self.ports.releases.release(command.release_id)
+        if stored is None or not _is_current(command, stored.row):
+            return
+        why = f"the ledger does not say of all its rows what they rest on: noting it was given up ({reason})"
+        log.error("notes in the ledger given up", action="ledger_notes_given_up", release_id=command.release_id)
+        at = self.ports.clock.now()
+        self._move_on(command, LedgerNoted(at=at, gen=command.gen, cursor=FANOUT_END, why=why))
+
+    def _move_on(self, command: NoteLedger, event: LedgerNoted) -> None:
         try:
             Dispatcher(self.ports).to_release(command.release_id, event)
         except IllegalTransition as reason:

@@ -107,22 +107,41 @@ def deliver_notice(command: SendNotice, ports: Ports) -> None:
 
     A crash between delivery and write sends it once more, recognisable by its message id.
     """
-    stored = ports.releases.notice(command.release_id, command.row_key)
-    if stored is None or stored.row.state is not NoticeState.PENDING or stored.row.attempts != command.n:
-        log.info("notice dropped", action="notice_dropped", release_id=command.release_id, row_key=command.row_key)
+    stored = _waiting(command, ports)
+    if stored is None:
+        return
+    channel = ports.notifiers.get(stored.row.channel)
+    if channel is None:
+        _give_up(stored, f"{stored.row.channel} is not set up any more", ports)
         return
     letter = _letter(stored.row, ports)
     if letter is None:
         _write(stored, replace(stored.row, state=NoticeState.SENT, last_error="no longer needed", due_at=None), ports)
         return
     try:
-        ports.notifiers[stored.row.channel].deliver(letter)
+        channel.deliver(letter)
     except TransientError as error:
         _try_again(stored, error, letter.release, ports)
     except PermanentError as error:
         _give_up(stored, str(error), ports)
     else:
         _write(stored, replace(stored.row, state=NoticeState.SENT, due_at=None), ports)
+
+
+def give_up_notice(command: SendNotice, reason: str, ports: Ports) -> None:
+    """Its message has died for good: nobody is told, visibly, and it is not driven again."""
+    stored = _waiting(command, ports)
+    if stored is not None:
+        _give_up(stored, f"its message was given up ({reason}); the log of the function control says why", ports)
+
+
+def _waiting(command: SendNotice, ports: Ports) -> Versioned[Notice] | None:
+    """The notice, if it still waits for this very try."""
+    stored = ports.releases.notice(command.release_id, command.row_key)
+    if stored is None or stored.row.state is not NoticeState.PENDING or stored.row.attempts != command.n:
+        log.info("notice dropped", action="notice_dropped", release_id=command.release_id, row_key=command.row_key)
+        return None
+    return stored
 
 
 def _try_again(stored: Versioned[Notice], error: TransientError, release: Release, ports: Ports) -> None:

@@ -226,7 +226,7 @@ class RoundStuck(ReleaseEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerNoted(ReleaseEvent):
-    """One page of the ended release's ledger rows has beside it what they rest on."""
+    """One page of the ended release's ledger rows has beside it what they rest on; `why` it is left without, if so."""
 
     gen: int
     cursor: str

@@ -272,6 +272,9 @@ def _note_ledger(release: Release, event: e.LedgerNoted) -> Decision[Release]:
     more = event.cursor != FANOUT_END
     due_at = event.at + release.policy.overdue_after if more else None
     row = replace(release, noted_cursor=event.cursor, due_at=due_at, redrive=0)
+    if event.why:
+        entry = HistoryEntry(at=event.at, source=release.phase, target=release.phase, why=event.why, by=event.by)
+        row = replace(row, hist=(*row.hist, entry))
     return Decision(row=row, commands=(note_ledger(row),) if more else ())
 
 
