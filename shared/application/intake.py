@@ -11,7 +11,7 @@ from shared.application.plans import planned_release
 from shared.application.ports import ARTIFACT_NAME, ActiveRelease, Ports
 from shared.application.refusal_mail import RefusalMail
 from shared.domain.commands import ReadArtifact
-from shared.domain.errors import ConflictError, InvalidManifest
+from shared.domain.errors import ConflictError, InvalidManifest, PipelineError
 from shared.domain.model import HistoryEntry, Release, ReleasePhase
 from shared.domain.naming import RELEASE_ID
 from shared.domain.plan import Manifest
@@ -75,14 +75,29 @@ class Intake:
         return self._take(content, "", {}, signed_in)
 
     def scan(self, window: timedelta) -> Sequence[Intaken]:
-        """R57: start what lies in the container and has no release; what is known changes nothing."""
+        """R57: start what lies in the container and has no release; what is known changes nothing.
+
+        Raises:
+            PipelineError: one of them could not be looked at; the others were.
+        """
         since = self.ports.clock.now() - window
-        looks = []
+        looks: list[Intaken] = []
+        refused: list[PipelineError] = []
         for path in self.ports.evidence.artifact_paths(since):
-            content = self.ports.evidence.artifact(path)
-            if content is not None:
-                looks.append(self.from_artifact(path, content, metadata=self._metadata(path)))
+            try:
+                looks += self._look_at(path)
+            except PipelineError as error:
+                log.error("artifact not looked at", action="artifact_unread", path=path, error=error)
+                refused.append(error)
+        if refused:
+            raise refused[0]
         return looks
+
+    def _look_at(self, path: str) -> Sequence[Intaken]:
+        content = self.ports.evidence.artifact(path)
+        if content is None:
+            return ()
+        return (self.from_artifact(path, content, metadata=self._metadata(path)),)
 
     def _metadata(self, path: str) -> Mapping[str, str]:
         return self.ports.evidence.artifact_metadata(path)

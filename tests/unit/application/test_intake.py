@@ -8,7 +8,7 @@ import pytest
 
 from shared.application.intake import Arrival, Intake, Intaken, is_artifact
 from shared.domain.commands import FanOut, ReadArtifact
-from shared.domain.errors import TransientError
+from shared.domain.errors import PermanentError, PipelineError, TransientError
 from shared.domain.model import Channel, Moment, ReleasePhase
 from tests.support.builders import CIRCUIT, RELEASE_ID
 from tests.support.pipeline_world import ALL_CIRCUITS, OPERATORS, PipelineWorld, artifact, artifact_path
@@ -195,6 +195,26 @@ def test_the_scan_starts_what_has_no_release(world: PipelineWorld) -> None:
 
     assert [(look.arrival, look.release_id) for look in looks] == [(Arrival.STARTED, RELEASE_ID)]
     assert [look.arrival for look in Intake(world.ports).scan(WINDOW)] == [Arrival.KNOWN]
+
+
+@pytest.mark.parametrize("error", [PermanentError("409 BlobArchived"), TransientError("503")])
+def test_an_artifact_that_can_not_be_read_does_not_stop_the_scan(world: PipelineWorld, error: PipelineError) -> None:
+    """R57: whoever lies behind it is started; the look fails visibly all the same."""
+    unreadable = artifact_path("20251201.1")
+    world.evidence.upload(unreadable, artifact(ALL_CIRCUITS), at=world.clock.now())
+    world.evidence.upload(PATH, artifact(ALL_CIRCUITS), at=world.clock.now())
+    read = world.evidence.artifact
+
+    def refuse(path: str) -> bytes | None:
+        if path == unreadable:
+            raise error
+        return read(path)
+
+    world.evidence.artifact = refuse  # type: ignore[method-assign]  # a blob in trouble
+    with pytest.raises(type(error)):
+        Intake(world.ports).scan(WINDOW)
+
+    assert world.phase() is ReleasePhase.INSPECTING
 
 
 def test_the_scan_finds_an_id_in_the_metadata(world: PipelineWorld) -> None:
