@@ -64,7 +64,7 @@ def _releases() -> Iterator[str]:
         "## Releases",
         "",
         "*green*: every circuit that is still in has done its part. *red*: one has failed or errored. *neutral*: nobody",
-        "is left to go on with (superseded, excluded, rolled back). A round is judged when all its circuits have ended; if",
+        "is left to go on with (superseded, rolled back, excluded); *empty*: because all were excluded. A round is judged when all its circuits have ended; if",
         "handing out its work had to be given up, it is red.",
         "",
     )

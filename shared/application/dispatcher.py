@@ -32,7 +32,7 @@ from shared.domain.commands import (
 )
 from shared.domain.errors import IllegalTransition
 from shared.domain.events import CircuitEvent, ReleaseEvent, RoundEnded, RoundStuck
-from shared.domain.model import FANOUT_END, UNSUCCESSFUL, CircuitRun, Notice, Release, Round
+from shared.domain.model import FANOUT_END, OVERTAKEN, UNSUCCESSFUL, CircuitRun, Notice, Release, Round
 from shared.domain.process import Decision, decide_circuit, decide_release
 from shared.telemetry import log
 
@@ -223,12 +223,15 @@ class Dispatcher:
         releases = self.ports.releases
         done = frozenset({process.ROUND_ENTRIES[round_].done})
         unsuccessful = releases.any_in(release.release_id, UNSUCCESSFUL)
+        successful = not unsuccessful and releases.any_in(release.release_id, done)
+        overtaken = not unsuccessful and not successful and releases.any_in(release.release_id, OVERTAKEN)
         return RoundEnded(
             at=self.ports.clock.now(),
             round=round_,
             gen=release.gen,
             any_unsuccessful=unsuccessful,
-            any_successful=not unsuccessful and releases.any_in(release.release_id, done),
+            any_successful=successful,
+            any_overtaken=overtaken,
             why=self._why_ended(release, round_, unsuccessful=unsuccessful),
         )
 

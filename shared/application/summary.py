@@ -248,7 +248,9 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
             return f"{retry} opens the gate again, with fresh evidence and a new deadline."
         case ReleasePhase.INVALID:
             return "correct the artifact and upload it again as releases/{release_id}/{build_id}/changed_circuits.json."
-        case ReleasePhase.SUPERSEDED if held := [run.circuit for run in runs if run.evidence.get("hold")]:
+        case ReleasePhase.SUPERSEDED | ReleasePhase.NOTHING_TO_DO if held := [
+            run.circuit for run in runs if run.evidence.get("hold")
+        ]:
             return f"{_lift(held)}; then let a new release begin, or wait until the hold ends."
         case ReleasePhase.REJECTED | ReleasePhase.CANCELLED:
             return "nothing, unless the models are still wanted: then let a new build start a new release."

@@ -196,6 +196,8 @@ class RoundEnded(ReleaseEvent):
     gen: int
     any_unsuccessful: bool
     any_successful: bool
+    any_overtaken: bool = False
+    """By a newer release or a rollback; only looked for if there is none of the two above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,8 @@ class CircuitPhase(StrEnum):
 UNSUCCESSFUL = frozenset({CircuitPhase.FAILED, CircuitPhase.ERRORED})
 """*failed*: the thing said no. *errored*: technology broke. Both can be retried."""
 
-NEUTRAL = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.EXCLUDED, CircuitPhase.ROLLED_BACK})
+OVERTAKEN = frozenset({CircuitPhase.SUPERSEDED, CircuitPhase.ROLLED_BACK})
+NEUTRAL = OVERTAKEN | {CircuitPhase.EXCLUDED}
 
 
 class GateState(StrEnum):

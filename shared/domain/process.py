@@ -78,6 +78,7 @@ class RoundOutcome(StrEnum):
     GREEN = "green"
     RED = "red"
     NEUTRAL = "neutral"
+    EMPTY = "empty"
     CANCELLED = "cancelled"
 
 
@@ -93,12 +94,17 @@ ROUND_EDGES: Mapping[tuple[ReleasePhase, RoundOutcome], ReleasePhase] = {
     (R.TESTING, RoundOutcome.RED): R.FAILED,
     (R.STAGING_PRODUCTION, RoundOutcome.RED): R.FAILED,
     (R.ACTIVATING, RoundOutcome.RED): R.REVERTING,
-    # Nobody is left to go on with: every circuit was superseded, excluded or rolled back.
+    # Nobody is left to go on with: every circuit was superseded, rolled back or excluded; empty: all were excluded.
     (R.INSPECTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
     (R.PROMOTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
     (R.TESTING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
     (R.STAGING_PRODUCTION, RoundOutcome.NEUTRAL): R.SUPERSEDED,
     (R.ACTIVATING, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.INSPECTING, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
+    (R.PROMOTING, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
+    (R.TESTING, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
+    (R.STAGING_PRODUCTION, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
+    (R.ACTIVATING, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
     # A cancellation waits for the round to end, and comes too late once production is being switched.
     (R.INSPECTING, RoundOutcome.CANCELLED): R.CANCELLED,
     (R.PROMOTING, RoundOutcome.CANCELLED): R.CANCELLED,
@@ -107,13 +113,16 @@ ROUND_EDGES: Mapping[tuple[ReleasePhase, RoundOutcome], ReleasePhase] = {
     (R.REVERTING, RoundOutcome.GREEN): R.FAILED,
     (R.REVERTING, RoundOutcome.RED): R.FAILED,
     (R.REVERTING, RoundOutcome.NEUTRAL): R.FAILED,
+    (R.REVERTING, RoundOutcome.EMPTY): R.FAILED,
     (R.ROLLING_BACK, RoundOutcome.GREEN): R.SUCCEEDED,
     (R.ROLLING_BACK, RoundOutcome.RED): R.FAILED,
     (R.ROLLING_BACK, RoundOutcome.NEUTRAL): R.SUPERSEDED,
+    (R.ROLLING_BACK, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
     (R.CHECKING, RoundOutcome.GREEN): R.SUCCEEDED,
     (R.CHECKING, RoundOutcome.RED): R.FAILED,
     # Nothing was restored, or nothing of it can be scored in Test.
     (R.CHECKING, RoundOutcome.NEUTRAL): R.NOTHING_TO_DO,
+    (R.CHECKING, RoundOutcome.EMPTY): R.NOTHING_TO_DO,
 }
 
 # (where, what happened) -> where next
@@ -284,7 +293,9 @@ def round_outcome(release: Release, event: e.RoundEnded) -> RoundOutcome:
         return RoundOutcome.RED
     if release.cancel_requested_by and release.phase in CANCELLABLE_ROUNDS:
         return RoundOutcome.CANCELLED
-    return RoundOutcome.GREEN if event.any_successful else RoundOutcome.NEUTRAL
+    if event.any_successful:
+        return RoundOutcome.GREEN
+    return RoundOutcome.NEUTRAL if event.any_overtaken else RoundOutcome.EMPTY
 
 
 MOST_STUCK = 96

@@ -124,10 +124,10 @@ def test_a_circuit_nobody_knows_can_not_be_held(world: PipelineWorld) -> None:
     assert refused.value.status == 404
 
 
-def test_a_release_of_held_circuits_only_is_superseded(rolled_back: PipelineWorld) -> None:
+def test_a_release_of_held_circuits_only_has_nothing_to_do(rolled_back: PipelineWorld) -> None:
     """Nobody is left to go on with; nothing is staged for nothing."""
     rolled_back.start(IDS[2], CIRCUIT, build="2")
     rolled_back.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, IDS[2])
-    rolled_back.to_phase(ReleasePhase.SUPERSEDED, IDS[2])
+    rolled_back.to_phase(ReleasePhase.NOTHING_TO_DO, IDS[2])
 
     assert rolled_back.live_default() == FIRST

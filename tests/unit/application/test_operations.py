@@ -48,6 +48,16 @@ def test_a_retry_may_leave_the_bad_circuit_out(not_validated: PipelineWorld) -> 
     assert not_validated.phases() == [CircuitPhase.EXCLUDED, CircuitPhase.LIVE, CircuitPhase.LIVE]
 
 
+def test_a_retry_that_leaves_every_circuit_out_has_nothing_to_do(not_validated: PipelineWorld) -> None:
+    """R58: nobody has overtaken it, so it is not superseded."""
+    left_out = {str(run.circuit): "sensors are being replaced" for run in not_validated.runs()}
+    not_validated.operations().retry(RELEASE_ID, by="ops", reason="go on", exclude=left_out)
+    not_validated.run()
+
+    assert not_validated.phases() == [CircuitPhase.EXCLUDED] * 3
+    assert not_validated.phase() is ReleasePhase.NOTHING_TO_DO
+
+
 def test_a_retry_can_not_leave_out_a_circuit_that_is_not_in_it(not_validated: PipelineWorld) -> None:
     """422, and nothing happens."""
     with pytest.raises(RequestRefused) as refused:

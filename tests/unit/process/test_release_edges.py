@@ -43,13 +43,22 @@ def release(phase: ReleasePhase, **changes: object) -> Release:
     return replace(base, **changes)
 
 
-def round_ended(round_: Round, *, bad: bool = False, good: bool = True) -> e.RoundEnded:
-    return e.RoundEnded(at=AT, round=round_, gen=1, any_unsuccessful=bad, any_successful=good)
+def round_ended(round_: Round, *, bad: bool = False, good: bool = True, overtaken: bool = False) -> e.RoundEnded:
+    return e.RoundEnded(at=AT, round=round_, gen=1, any_unsuccessful=bad, any_successful=good, any_overtaken=overtaken)
+
+
+def ended_as(phase: ReleasePhase, outcome: RoundOutcome) -> tuple[Release, e.RoundEnded]:
+    """A release whose round has this outcome, and the event."""
+    asked = "ops" if outcome is RoundOutcome.CANCELLED else ""
+    bad, good, overtaken = (outcome is kind for kind in (RoundOutcome.RED, RoundOutcome.GREEN, RoundOutcome.NEUTRAL))
+    event = round_ended(ROUND_OF[phase], bad=bad, good=good, overtaken=overtaken)
+    return release(phase, cancel_requested_by=asked), event
 
 
 EVENTS: tuple[e.ReleaseEvent, ...] = (
     *(round_ended(r) for r in Round if r),
     *(round_ended(r, bad=True) for r in Round if r),
+    *(round_ended(r, good=False, overtaken=True) for r in Round if r),
     *(round_ended(r, good=False) for r in Round if r),
     *(kind(at=AT, gate=gate) for kind in (e.GateApproved, e.GateRejected, e.GateExpired) for gate in GateName),
     *(e.FanOutDied(at=AT, gen=1, round=r, cursor=FANOUT_END) for r in Round if r),
@@ -87,6 +96,8 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
     (P.CHECKING, "green 8"): P.SUCCEEDED,
     (P.CHECKING, "red 8"): P.FAILED,
     (P.CHECKING, "neutral 8"): P.NOTHING_TO_DO,
+    **{(phase, f"empty {int(round_)}"): P.NOTHING_TO_DO for phase, round_ in ROUND_OF.items()},
+    (P.REVERTING, "empty 6"): P.FAILED,
     (GATE_1, "GateApproved registry-approval"): P.PROMOTING,
     (GATE_1, "GateRejected registry-approval"): P.REJECTED,
     (GATE_1, "GateExpired registry-approval"): P.EXPIRED,
@@ -105,8 +116,8 @@ EXPECTED: dict[tuple[ReleasePhase, str], ReleasePhase] = {
 def name_of(event: e.ReleaseEvent) -> str:
     match event:
         case e.RoundEnded():
-            colour = "red" if event.any_unsuccessful else "green" if event.any_successful else "neutral"
-            return f"{colour} {int(event.round)}"
+            flags = (event.any_unsuccessful, event.any_successful, event.any_overtaken, True)
+            return f"{('red', 'green', 'neutral', 'empty')[flags.index(True)]} {int(event.round)}"
         case e.GateApproved() | e.GateRejected() | e.GateExpired():
             return f"{type(event).__name__} {event.gate}"
         case e.FanOutAdvanced():
@@ -138,8 +149,7 @@ def test_every_phase_meets_every_event(phase: ReleasePhase, event: e.ReleaseEven
 def test_an_event_delivered_twice_moves_once(edge: tuple[ReleasePhase, RoundOutcome]) -> None:
     """The second delivery of a round's end finds another phase and is refused."""
     phase, outcome = edge
-    event = round_ended(ROUND_OF[phase], bad=outcome is RoundOutcome.RED, good=outcome is RoundOutcome.GREEN)
-    row = release(phase, cancel_requested_by="ops" if outcome is RoundOutcome.CANCELLED else "")
+    row, event = ended_as(phase, outcome)
     once = decide_release(row, event).row
     assert once.phase is ROUND_EDGES[edge]
     with pytest.raises(IllegalTransition):
@@ -286,8 +296,7 @@ def test_what_was_switched_is_noted_in_the_ledger_before_the_release_is_over(
 ) -> None:
     """Every end after ledger rows were written asks for the notes and is overdue until they are there; no other does."""
     phase, outcome = edge
-    event = round_ended(ROUND_OF[phase], bad=outcome is RoundOutcome.RED, good=outcome is RoundOutcome.GREEN)
-    row = release(phase, cancel_requested_by="ops" if outcome is RoundOutcome.CANCELLED else "")
+    row, event = ended_as(phase, outcome)
     decision = decide_release(row, event)
     notes = phase in SWITCHING and decision.row.is_terminal
     assert [c.cursor for c in decision.commands if isinstance(c, NoteLedger)] == ([""] if notes else [])

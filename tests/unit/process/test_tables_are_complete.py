@@ -38,8 +38,10 @@ def release_events() -> Iterator[e.ReleaseEvent]:
     """Every kind of event, in every form that matters to a decision."""
     found = (
         *(
-            e.RoundEnded(at=LATER, round=round_, gen=gen, any_unsuccessful=bad, any_successful=good)
-            for round_, bad, good, gen in product(ROUNDS, (False, True), (False, True), (1, 2))
+            e.RoundEnded(
+                at=LATER, round=round_, gen=gen, any_unsuccessful=bad, any_successful=good, any_overtaken=overtaken
+            )
+            for round_, bad, good, overtaken, gen in product(ROUNDS, *[(False, True)] * 3, (1, 2))
         ),
         *(e.FanOutAdvanced(at=LATER, round=round_, gen=1, cursor=c) for round_, c in product(ROUNDS, CURSORS)),
         *(e.FanOutDied(at=LATER, round=round_, gen=1, cursor=c) for round_, c in product(ROUNDS, CURSORS)),
@@ -110,10 +112,17 @@ def test_every_release_meets_every_event_and_moves_along_the_tables_or_not_at_al
 
 @pytest.mark.parametrize("phase", process.ROUND_OF)
 def test_every_end_of_a_round_leads_somewhere(phase: ReleasePhase) -> None:
-    """Green, red, neutral, cancelled or not: no release waits behind a round that has ended."""
-    for bad, good, cancelled_by in product((False, True), (False, True), ("", "ops")):
+    """Green, red, neutral, empty, cancelled or not: no release waits behind a round that has ended."""
+    for bad, good, overtaken, cancelled_by in product(*[(False, True)] * 3, ("", "ops")):
         release = a_release(phase=phase, cancel_requested_by=cancelled_by)
-        event = e.RoundEnded(at=LATER, round=process.ROUND_OF[phase], gen=1, any_unsuccessful=bad, any_successful=good)
+        event = e.RoundEnded(
+            at=LATER,
+            round=process.ROUND_OF[phase],
+            gen=1,
+            any_unsuccessful=bad,
+            any_successful=good,
+            any_overtaken=overtaken,
+        )
         assert process.decide_release(release, event).row.phase is not phase
 
 
