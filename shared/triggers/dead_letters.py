@@ -1,8 +1,11 @@
 """Messages that could not be handled: each becomes visible, none waits for ever."""
 
+from collections.abc import Callable
+
 import azure.functions as func
 
 from shared.application.dead_letters import DeadLetters
+from shared.application.ports import Ports
 from shared.bootstrap import ports
 from shared.domain.errors import TransientError
 from shared.telemetry import log
@@ -14,17 +17,19 @@ def bury(message: func.ServiceBusMessage) -> None:
     """Record what the message was about."""
     properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
-    record(message.get_body(), reason, DeadLetters(ports()))
+    record(message.get_body(), reason, ports)
 
 
-def record(body: bytes, reason: str, dead_letters: DeadLetters) -> None:
+def record(body: bytes, reason: str, ports_of_process: Callable[[], Ports]) -> None:
     """A defect of our own ends in the log: raised, it would bring the dead letter back at once, without end.
+
+    So do settings that nothing can be built from; the sweeper drives what was meant when they are mended.
 
     Raises:
         TransientError: state and bus are both out of reach.
     """
     try:
-        dead_letters.handle(body, reason)
+        DeadLetters(ports_of_process()).handle(body, reason)
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001  # the last one who can tell of it

@@ -4,7 +4,6 @@ import heapq
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.application.dead_letters import DeadLetters
 from shared.application.messages import to_json
 from shared.application.ports import Sendable
 from shared.triggers.dead_letters import record
@@ -46,4 +45,4 @@ class HostAtWork:
             else:
                 return
         self.dead.append(command)
-        record(to_json(command).encode(), "MaxDeliveryCountExceeded", DeadLetters(self.world.ports))
+        record(to_json(command).encode(), "MaxDeliveryCountExceeded", lambda: self.world.ports)

@@ -7,7 +7,7 @@ import pytest
 
 from shared.application.dead_letters import DeadLetters
 from shared.application.messages import message_id, to_json
-from shared.application.ports import Sendable
+from shared.application.ports import Ports, Sendable
 from shared.application.queries import Queries
 from shared.domain.commands import (
     FanOut,
@@ -359,10 +359,24 @@ def test_a_defect_of_our_own_is_told_and_does_not_bring_the_dead_letter_back(
 
     world.releases.on_request = defect
 
-    record(to_json(STEP).encode(), REASON, DeadLetters(world.ports))
+    record(to_json(STEP).encode(), REASON, lambda: world.ports)
 
     assert [line.__dict__["action"] for line in caplog.records] == ["dead_letter", "dead_letter_unrecorded"]
     assert "KeyError" in caplog.records[-1].__dict__["error"]
+
+
+def test_settings_that_nothing_can_be_built_from_do_not_bring_the_dead_letter_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With broken settings every queue runs into its dead letters, and each of those would come at once, without end."""
+
+    def broken() -> Ports:
+        raise ConfigurationError("set StateStorage")
+
+    record(to_json(STEP).encode(), REASON, broken)
+
+    assert [line.__dict__["action"] for line in caplog.records] == ["dead_letter_unrecorded"]
+    assert "set StateStorage" in caplog.records[-1].__dict__["error"]
 
 
 @pytest.mark.parametrize("columns", [{"gen": 2}, {"phase": ReleasePhase.SUCCEEDED}])
