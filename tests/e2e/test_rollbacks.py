@@ -285,7 +285,7 @@ def test_a_default_changed_outside_is_told_once_and_put_right_when_asked(later: 
     assert repaired.status == 202, repaired.text
 
     def healed() -> bool:
-        later.run_timer("sweep")
+        later.run_timer("see_repairs_through")
         return production(later)["drift"] is None
 
     wait_until(healed, "the default is put right")

@@ -216,6 +216,23 @@ def test_a_defect_met_at_one_release_is_raised_after_the_others_were_looked_at(w
     assert command.release_id == other
 
 
+def test_the_sweeper_asks_nothing_of_azure_ml(world: PipelineWorld) -> None:
+    """Its minute must not wait for a service that is slow; repairs of drift have a timer of their own."""
+    world.start()
+    for phase in (
+        ReleasePhase.AWAITING_REGISTRY_APPROVAL,
+        ReleasePhase.TESTING,
+        ReleasePhase.AWAITING_PRODUCTION_APPROVAL,
+        ReleasePhase.ACTIVATING,
+        ReleasePhase.SUCCEEDED,
+    ):
+        world.to_phase(phase)
+        before = len(world.models.journal)
+        world.clock.forward(timedelta(minutes=16))
+        world.sweep()
+        assert len(world.models.journal) == before
+
+
 @pytest.mark.parametrize("started", ["rollback-0123456789abcdef", "invalid-0123456789abcdef"])
 def test_a_start_that_died_behind_its_active_row_is_given_up_after_an_hour(world: PipelineWorld, started: str) -> None:
     """Its caller was told of the error, or its blob is found again; the releases behind it must be swept."""
