@@ -21,7 +21,7 @@ from shared.domain.commands import (
     RunStep,
     SendNotice,
 )
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 
 MOST_HEALS = 30
 """How often a message about the past tries to send what was lost with it, about two hours."""
@@ -36,12 +36,12 @@ class Control:
 
         Raises:
             PermanentError: it belongs on another queue.
-            TransientError: state and bus are both out of reach; the host delivers the message again.
+            TransientError, ConfigurationError: state and bus are both out of reach; the host delivers the message again.
         """
         try:
             heals = redelivered or (command.came_before and command.postponed <= MOST_HEALS)
             self._handle(command, heals=heals)
-        except TransientError as error:
+        except (TransientError, ConfigurationError) as error:
             postpone(command, error, self.ports)
 
     def _handle(self, command: Sendable, *, heals: bool) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from shared.application.messages import kind_of
 from shared.application.ports import Ports, Sendable
-from shared.domain.errors import TransientError
+from shared.domain.errors import ConfigurationError, TransientError
 from shared.telemetry import log
 
 FIRST_WAIT = timedelta(seconds=5)
@@ -16,19 +16,22 @@ PAUSE_BEFORE_RAISING = timedelta(seconds=1)
 """Whoever delivers a message again does so at once: with state and bus both out of reach, not faster than this."""
 
 
-def postpone(command: Sendable, error: TransientError, ports: Ports) -> None:
+def postpone(command: Sendable, error: TransientError | ConfigurationError, ports: Ports) -> None:
     """Send the same message again, due after a wait that doubles up to five minutes, or after the service's own wish.
+
+    A role that was taken away is waited for like a service that is down: ten deliveries at once would not outlast it.
 
     The number in its id is the time: counting on from the message's own would meet the sweeper's numbers, and
     duplicate detection would drop it.
 
     Raises:
-        TransientError: the bus does not take it either, or it has been put off for a day; the host delivers the
+        TransientError, ConfigurationError: the bus does not take it either, or it has been put off for a day; the host delivers the
             message again, and in the end to the dead-letter queue.
     """
     if command.postponed >= MOST_POSTPONED:
         raise error
-    wait = max(error.retry_after or timedelta(), min(FIRST_WAIT * 2 ** min(command.postponed, 10), LONGEST_WAIT))
+    wish = error.retry_after if isinstance(error, TransientError) else None
+    wait = max(wish or timedelta(), min(FIRST_WAIT * 2 ** min(command.postponed, 10), LONGEST_WAIT))
     now = ports.clock.now()
     again = replace(command, redrive=int(now.timestamp()), postponed=command.postponed + 1, delay=wait)
     log.warning(
@@ -41,6 +44,6 @@ def postpone(command: Sendable, error: TransientError, ports: Ports) -> None:
     )
     try:
         ports.bus.send((again,))
-    except TransientError:
+    except (TransientError, ConfigurationError):
         ports.clock.pause(PAUSE_BEFORE_RAISING)
         raise error from None

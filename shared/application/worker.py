@@ -12,7 +12,7 @@ from shared.application.rollback_records import keep_records
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StartQueued, StepKind
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
 from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import (
@@ -58,11 +58,11 @@ class Worker:
         """Run the step the message asks for, if its row still waits for it.
 
         Raises:
-            TransientError: state and bus are both out of reach; the host delivers the message again.
+            TransientError, ConfigurationError: state and bus are both out of reach; the host delivers the message again.
         """
         try:
             self._handle(command, redelivered=redelivered)
-        except TransientError as error:
+        except (TransientError, ConfigurationError) as error:
             postpone(command, error, self.ports)
 
     def _handle(self, command: RunStep, *, redelivered: bool) -> None:

@@ -21,7 +21,7 @@ from shared.domain.commands import (
     SendNotice,
     StepKind,
 )
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 from shared.domain.model import FANOUT_START, CircuitPhase, GateName, ReleasePhase, Round
 from tests.support.builders import CIRCUIT, RELEASE_ID
 from tests.support.fakes_state import nothing
@@ -73,12 +73,16 @@ CONTROL = [
 ]
 
 
+TROUBLES = [TransientError("storage is down"), ConfigurationError("403: the role was taken away")]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=["down", "forbidden"])
 @pytest.mark.parametrize("command", CONTROL, ids=lambda command: type(command).__name__)
 def test_with_the_store_down_a_control_message_is_postponed_and_does_not_use_up_its_deliveries(
-    world: PipelineWorld, command: Sendable
+    world: PipelineWorld, command: Sendable, trouble: PipelineError
 ) -> None:
-    """Rule 8: an outage of hours costs a look every five minutes, and no release."""
-    world.break_store()
+    """Rule 8: an outage of hours, or a role that is missing for as long, costs a look every five minutes, no release."""
+    world.break_store(trouble)
     waits, ids = [], {message_id(command)}
     for _ in range(9):
         Control(world.ports).handle(command)
@@ -140,12 +144,15 @@ def _down_once(world: PipelineWorld) -> Callable[[str], None]:
     return refuse
 
 
-def test_with_state_and_bus_down_a_control_message_goes_back_to_the_host(world: PipelineWorld) -> None:
+@pytest.mark.parametrize("trouble", TROUBLES, ids=["down", "forbidden"])
+def test_with_state_and_bus_down_a_control_message_goes_back_to_the_host(
+    world: PipelineWorld, trouble: PipelineError
+) -> None:
     """After a moment: the host delivers it again at once."""
     world.break_store()
 
     def down(_request: str) -> None:
-        raise TransientError("the bus is down")
+        raise trouble
 
     world.bus.on_request = down
 

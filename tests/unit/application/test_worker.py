@@ -12,7 +12,7 @@ from shared.application.ports import Ports
 from shared.application.work import Work
 from shared.application.worker import MOST_PUT_RIGHTS, Worker
 from shared.domain.commands import RunStep, StepKind
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 from shared.domain.events import CircuitEvent, ModelChosen, StillRunning
 from shared.domain.model import FANOUT_START, CircuitPhase, Environment, ReleasePhase, Round
 from shared.domain.naming import deployment_name
@@ -241,12 +241,15 @@ def test_a_redelivered_stale_message_runs_a_fan_in_that_was_lost(inspecting: Pip
     assert inspecting.phase() is ReleasePhase.AWAITING_REGISTRY_APPROVAL
 
 
-def test_with_the_state_out_of_reach_the_message_comes_again_under_a_new_id(inspecting: PipelineWorld) -> None:
-    """Rule 8: our own storage is like any other service."""
+@pytest.mark.parametrize("error", [TransientError("storage is down"), ConfigurationError("403")])
+def test_with_the_state_out_of_reach_the_message_comes_again_under_a_new_id(
+    inspecting: PipelineWorld, error: PipelineError
+) -> None:
+    """Rule 8: our own storage is like any other service; a role that was taken away is given back some time."""
     command = message(inspecting)
 
     def down(_request: str) -> None:
-        raise TransientError("storage is down")
+        raise error
 
     inspecting.releases.on_request = down
     worker(inspecting, never).handle(replace(command, redrive=1, postponed=2))
