@@ -2,6 +2,7 @@
 
 PipelineError
 ├── TransientError          try the same again later (429, 5xx, connection)
+│   └── Occupied            other work of ours comes first; this has not begun, and no deadline runs
 ├── PermanentError          the thing said no; a person must change something
 │   ├── ConfigurationError  a setting or a role is wrong (401, 403)
 │   └── InvalidManifest     the artifact can't be used
@@ -23,6 +24,10 @@ class TransientError(PipelineError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Occupied(TransientError):
+    """What it needs is taken by other work of this app; it has not begun."""
 
 
 class PermanentError(PipelineError):

@@ -4,11 +4,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from threading import Lock
+from pathlib import Path
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
 
 from shared.adapters.azure_ml.blobs import BlobFolder, StoredFile, content_hash
@@ -18,7 +19,7 @@ from shared.adapters.azure_ml.models import Models
 from shared.adapters.azure_ml.patience import PATIENCE, within
 from shared.adapters.azure_ml.scratch import clear_left_behind, scratch_folder
 from shared.application.ports import PromotedModel
-from shared.domain.errors import PermanentError, PipelineError, TransientError
+from shared.domain.errors import Occupied, PermanentError, PipelineError, TransientError
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 COPY, SHARE, AUTO = "copy", "share", "auto"
 KEPT_TAG = "promoted_at"
 """The one tag that a repetition would write differently: the first promotion's stays."""
+AT_ONCE = 4
+"""Promotions of one process: each holds a thread, a connection and temporary storage for minutes."""
+TURN_WAIT = timedelta(minutes=1)
+"""For a turn; then the message comes again, so that whoever waits holds no thread for long."""
 SPARE_BYTES = 32 * 1024 * 1024
 """Left free beside a model, for everything else that uses temporary storage."""
 TAKEN = re.compile(r"No value for given attribute|Asset paths cannot be updated|already (exists|linked)", re.IGNORECASE)
@@ -60,25 +65,72 @@ def free_bytes() -> int:
     return shutil.disk_usage(tempfile.gettempdir()).free
 
 
+def bytes_below(folder: Path) -> int:
+    """What lies in a folder by now; files may come and go meanwhile."""
+    found = 0
+    for place, _, names in folder.walk():
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += (place / name).stat().st_size
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A promotion's part of the temporary storage."""
+
+    folder: Path | None
+    """For its files; None: they do not fit."""
+    is_shared: bool
+    """Others have reserved some: what does not fit beside them may fit when they have ended."""
+
+
 class TemporarySpace:
     """Temporary storage, shared by all promotions of this process: what one has reserved, another can't count on."""
 
     def __init__(self, free: Callable[[], int] = free_bytes) -> None:
         self.free = free
         self._lock = Lock()
-        self._reserved = 0
+        self._reserved: dict[Path, int] = {}
 
     @contextmanager
-    def reserve(self, size: int) -> Iterator[bool]:
-        """Whether `size` bytes fit; they stay reserved until the end."""
-        with self._lock:
-            fits = self.free() - self._reserved >= size + SPARE_BYTES
-            self._reserved += size if fits else 0
-        try:
-            yield fits
-        finally:
+    def reserve(self, size: int) -> Iterator[Room]:
+        """A folder for `size` bytes, if they fit; they stay reserved until the end."""
+        with scratch_folder() as folder:
             with self._lock:
-                self._reserved -= size if fits else 0
+                is_shared = bool(self._reserved)
+                outstanding = self._outstanding()
+                fits = self.free() - outstanding >= size + SPARE_BYTES
+                if fits:
+                    self._reserved[folder] = size
+            try:
+                yield Room(folder=folder if fits else None, is_shared=is_shared)
+            finally:
+                with self._lock:
+                    self._reserved.pop(folder, None)
+
+    def _outstanding(self) -> int:
+        """Reserved and not written yet; what has been written is no longer free as it is."""
+        return sum(max(0, size - bytes_below(folder)) for folder, size in self._reserved.items())
+
+
+class Turns:
+    """Few promotions of this process work at once (rule 6); a queue's host.json can't say that, it has one number."""
+
+    def __init__(self, at_once: int = AT_ONCE, *, wait: timedelta = TURN_WAIT) -> None:
+        self._semaphore = BoundedSemaphore(at_once)
+        self._at_once = at_once
+        self._wait = wait
+
+    @contextmanager
+    def turn(self, what: str) -> Iterator[None]:
+        """Raises Occupied: none came free in time."""
+        if not self._semaphore.acquire(timeout=self._wait.total_seconds()):
+            raise Occupied(f"{what} waits: {self._at_once} promotions are at work here")
+        try:
+            yield
+        finally:
+            self._semaphore.release()
 
 
 class Promotion(Models):
@@ -87,6 +139,7 @@ class Promotion(Models):
     def __init__(self, clients: Clients, space: TemporarySpace, patience: timedelta = PATIENCE) -> None:
         super().__init__(clients)
         self._space = space
+        self._turns = Turns()
         self._patience = patience
 
     def promote(
@@ -101,7 +154,8 @@ class Promotion(Models):
             raise PermanentError(f"{name} version {source_version} has no files in Dev")
         found = self._registry_model(name, version)
         if found is None:
-            files, used = self._transfer(wanted, source, files, mode)
+            with self._turns.turn(f"promoting {wanted}"):
+                files, used = self._transfer(wanted, source, files, mode)
             found = self._promoted(wanted)
         else:
             used = str((found.properties or {}).get("promotion_mode") or (COPY if mode == AUTO else mode))
@@ -118,9 +172,11 @@ class Promotion(Models):
         if mode != SHARE:
             size = sum(file.size for file in files)
             clear_left_behind()
-            with self._space.reserve(size) as fits:
-                if fits and not any(file.path in IGNORE_FILES for file in files):
-                    return self._copy(wanted, source, files), COPY
+            with self._space.reserve(size) as room:
+                if room.folder and not any(file.path in IGNORE_FILES for file in files):
+                    return self._copy(wanted, source, files, room.folder), COPY
+            if mode == COPY and room.folder is None and room.is_shared:
+                raise Occupied(f"{wanted} ({size} bytes) waits: other promotions use the temporary storage")
             if mode == COPY:
                 raise PermanentError(
                     f"{wanted.name} version {wanted.source_version} ({size} bytes) can't be copied through this app "
@@ -129,23 +185,24 @@ class Promotion(Models):
         self._share(wanted)
         return files, SHARE
 
-    def _copy(self, wanted: _Wanted, source: BlobFolder, files: Sequence[StoredFile]) -> Sequence[StoredFile]:
+    def _copy(
+        self, wanted: _Wanted, source: BlobFolder, files: Sequence[StoredFile], folder: Path
+    ) -> Sequence[StoredFile]:
         # The SDK uploads into a folder of the local folder's name. A name of its own for each attempt keeps an
         # interrupted or simultaneous upload of the same version from getting into this one's way.
-        with scratch_folder() as folder:
-            with service_errors(f"downloading {wanted.name} version {wanted.source_version} from Dev"):
-                read = [source.download(file, folder) for file in files]
-            for listed, got in zip(files, read, strict=True):
-                if listed.md5 and listed.md5 != got.md5:
-                    raise TransientError(f"{got.path} of {wanted.name} arrived with other content than Dev lists")
-            model = sdk().new_model(
-                name=wanted.name,
-                version=wanted.version,
-                path=str(folder),
-                tags=wanted.tags,
-                properties=wanted.properties(content_hash(read), COPY),
-            )
-            self._write(wanted, model)
+        with service_errors(f"downloading {wanted.name} version {wanted.source_version} from Dev"):
+            read = [source.download(file, folder) for file in files]
+        for listed, got in zip(files, read, strict=True):
+            if listed.md5 and listed.md5 != got.md5:
+                raise TransientError(f"{got.path} of {wanted.name} arrived with other content than Dev lists")
+        model = sdk().new_model(
+            name=wanted.name,
+            version=wanted.version,
+            path=str(folder),
+            tags=wanted.tags,
+            properties=wanted.properties(content_hash(read), COPY),
+        )
+        self._write(wanted, model)
         return read
 
     def _share(self, wanted: _Wanted) -> None:

@@ -6,8 +6,8 @@ from datetime import datetime
 from shared.application.diagnosis import START_ANEW, diagnose_promotion, failed
 from shared.application.ports import ModelVersion, Ports, PromotedModel
 from shared.application.work import Work
-from shared.domain.errors import ConfigurationError, PermanentError
-from shared.domain.events import ModelPromoted, StepFailed
+from shared.domain.errors import ConfigurationError, Occupied, PermanentError
+from shared.domain.events import ModelPromoted, StepFailed, StillRunning
 from shared.domain.model import CircuitRun
 from shared.domain.naming import registry_tags
 
@@ -15,7 +15,7 @@ PROMOTED_AT = "promoted_at"
 """The one tag that whoever was first decides: tries that overlap, or come again later, keep it."""
 
 
-def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
+def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed | StillRunning:
     """R13-R17. Repeatable: a version that is already there keeps its content and its promoted_at."""
     changed = _change_since_approval(work.run, ports)
     if changed:
@@ -24,6 +24,8 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed:
     tags = _tags(work, started)
     try:
         promoted = _promote(work, ports, tags)
+    except Occupied:
+        return StillRunning(restart_clock=True)
     except ConfigurationError:
         raise
     except PermanentError as error:

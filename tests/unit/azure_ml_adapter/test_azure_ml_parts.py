@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from shared.adapters.azure_ml.blobs import StoredFile, content_hash, datastore_path, path_in_container
 from shared.adapters.azure_ml.logs import ERROR_FILES, ERROR_LINE, USER_OUTPUT, without_frames
 from shared.adapters.azure_ml.models import WARNING_LINE
-from shared.adapters.azure_ml.promotion import SPARE_BYTES, TemporarySpace
+from shared.adapters.azure_ml.promotion import SPARE_BYTES, TemporarySpace, Turns
+from shared.domain.errors import Occupied
 
 ROOT = Path(__file__).parents[3]
 
@@ -148,13 +150,39 @@ def test_lines_that_warn(line: str, warns: bool) -> None:
 
 
 def test_space_reserved_by_one_promotion_is_not_there_for_another() -> None:
-    """Two models that fit one after the other, but not together."""
+    """Two models that fit one after the other, but not together; the second is told that it may fit later."""
     space = TemporarySpace(lambda: 100 + SPARE_BYTES)
     with space.reserve(60) as first:
-        assert first
+        assert first.folder
         with space.reserve(60) as second:
-            assert not second
+            assert (second.folder, second.is_shared) == (None, True)
         with space.reserve(40) as third:
-            assert third
+            assert third.folder
     with space.reserve(100) as last:
-        assert last
+        assert last.folder
+    with space.reserve(101) as never:
+        assert (never.folder, never.is_shared) == (None, False)
+
+
+def test_what_is_written_already_is_not_counted_twice() -> None:
+    """It is missing from what is free as soon as it lies there; only the rest is still to come."""
+    disk = [100 + SPARE_BYTES]
+    space = TemporarySpace(lambda: disk[0])
+    with space.reserve(60) as first:
+        assert first.folder
+        (first.folder / "weights").write_bytes(b"." * 50)
+        disk[0] -= 50
+        with space.reserve(41) as second:
+            assert second.folder is None
+        with space.reserve(40) as third:
+            assert third.folder
+
+
+def test_few_promotions_of_a_process_work_at_once() -> None:
+    """Rule 6: who finds no turn in time has not begun, and comes again; a turn that ends is free."""
+    turns = Turns(2, wait=timedelta())
+    with turns.turn("one"):
+        with turns.turn("two"), pytest.raises(Occupied, match="three waits: 2 promotions"), turns.turn("three"):
+            raise AssertionError("there is no third turn")
+        with turns.turn("four"):
+            pass

@@ -8,8 +8,8 @@ import pytest
 
 from shared.application.ports import PromotedModel
 from shared.application.steps.promote import promote
-from shared.domain.errors import ConfigurationError, PermanentError, TransientError
-from shared.domain.events import ModelPromoted, StepFailed
+from shared.domain.errors import ConfigurationError, Occupied, PermanentError, TransientError
+from shared.domain.events import ModelPromoted, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase
 from tests.support.builders import RELEASE_ID, a_run
 from tests.support.circuit_world import BUILD, CUTOFF, DEV_TAGS, MODEL, VERSION, World, found
@@ -157,3 +157,10 @@ def test_a_missing_role_is_left_to_the_worker(approved: World) -> None:
 
     with pytest.raises(ConfigurationError):
         promote(approved.work(), approved.ports)
+
+
+def test_who_waits_for_other_promotions_has_not_begun(approved: World) -> None:
+    """Rule 6: a sibling has the turn or the temporary storage; that fails nobody, and no deadline runs meanwhile."""
+    approved.models.fail_next("promote", Occupied("4 promotions are at work here"))
+
+    assert approved.look(promote) == StillRunning(restart_clock=True)
