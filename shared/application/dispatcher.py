@@ -198,9 +198,10 @@ class Dispatcher:
                 return
             try:
                 decision = decide_release(stored.row, self._round_ended(stored.row, round_))
-                self.commit_release(stored, decision, bundled=bundled)
             except IllegalTransition as reason:
                 log.info("event dropped", action="event_dropped", release_id=release_id, why=reason)
+                return
+            self.commit_release(stored, decision, bundled=bundled)
 
         settle(self.ports.clock, attempt)
 
@@ -213,9 +214,11 @@ class Dispatcher:
             if stored is None or self.ports.releases.any_pending(release.release_id, round_):
                 return
             try:
-                self.commit_release(stored, decide_release(stored.row, event), bundled=False)
+                decision = decide_release(stored.row, event)
             except IllegalTransition as reason:
                 log.info("event dropped", action="event_dropped", release_id=release.release_id, why=reason)
+                return
+            self.commit_release(stored, decision, bundled=False)
 
         settle(self.ports.clock, attempt)
 

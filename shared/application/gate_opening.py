@@ -7,6 +7,7 @@ from dataclasses import replace
 from shared.application.evidence import gate_evidence
 from shared.application.gate_texts import who_must_approve
 from shared.application.ports import Change, Insert, Ports, Update
+from shared.domain.errors import ConflictError, IllegalTransition
 from shared.domain.events import GateOpened, GateVoided
 from shared.domain.model import LONG_AGO, Gate, GateName, GateState, HistoryEntry, Release
 from shared.domain.process import decide_gate
@@ -50,7 +51,11 @@ def open_change(release: Release, gate: GateName, ports: Ports) -> Change:
     stored = None if found is None else found[1]
     if stored is None:
         return Insert(row=row)
-    again = decide_gate(stored.row, GateOpened(at=at, why=why))
+    try:
+        again = decide_gate(stored.row, GateOpened(at=at, why=why))
+    except IllegalTransition as reason:
+        # Somebody was quicker, and the release's row has moved on with it: to be read again.
+        raise ConflictError(f"release {release.release_id}: {reason}") from reason
     earlier = (*stored.row.earlier_digests, stored.row.digest)
     reopened = replace(row, earlier_digests=earlier, decisions=stored.row.decisions, hist=again.hist)
     return Update(row=reopened, etag=stored.etag)

@@ -18,10 +18,12 @@ def settle[Result](clock: Clock, attempt: Callable[[], Result]) -> Result:
     Raises:
         TransientError: others were quicker twelve times in a row.
     """
+    last = ""
     for tries in range(MOST_ATTEMPTS):
         try:
             return attempt()
-        except ConflictError:
+        except ConflictError as error:
+            last = str(error)
             longest = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
             clock.pause(longest * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not secrecy
-    raise TransientError(f"others wrote the same row first {MOST_ATTEMPTS} times in a row")
+    raise TransientError(f"others wrote the same row first {MOST_ATTEMPTS} times in a row: {last}")

@@ -75,7 +75,7 @@ def cancellations_are_forgotten(patches: Patches) -> None:
 
 
 def round_ends_before_its_fan_out(patches: Patches) -> None:
-    def fan_in(self: Dispatcher, release_id: str, round_: Round, read_before: Any = None) -> None:
+    def fan_in(self: Dispatcher, release_id: str, round_: Round, read_before: Any = None, **_named: Any) -> None:
         del read_before
 
         def attempt() -> None:
@@ -94,7 +94,7 @@ def round_ends_before_its_fan_out(patches: Patches) -> None:
 
 
 def scan_before_the_release_is_read(patches: Patches) -> None:
-    def fan_in(self: Dispatcher, release_id: str, round_: Round, read_before: Any = None) -> None:
+    def fan_in(self: Dispatcher, release_id: str, round_: Round, read_before: Any = None, **_named: Any) -> None:
         del read_before
 
         def attempt() -> None:
@@ -215,8 +215,8 @@ class Showing:
 def approvals_come_from_anybody(patches: Patches) -> None:
     """The gate is answered by the release itself."""
 
-    def open_and_go(self: Dispatcher, stored: Any, decision: Any, *changes: Any) -> Any:
-        row = commit_release(self, stored, decision, *changes)
+    def open_and_go(self: Dispatcher, stored: Any, decision: Any, *changes: Any, **named: Any) -> Any:
+        row = commit_release(self, stored, decision, *changes, **named)
         gate = process.GATE_OF.get(row.phase)
         found = self.ports.releases.release(row.release_id)
         if gate is None or found is None:

@@ -51,7 +51,7 @@ def messages_before_rows(patches: Patches) -> None:
 
 
 def gate_and_release_apart(patches: Patches) -> None:
-    def commit_release(self: Dispatcher, stored: Any, decision: Any, *changes: Any) -> Any:
+    def commit_release(self: Dispatcher, stored: Any, decision: Any, *changes: Any, **_named: Any) -> Any:
         row = decision.row
         belonging = [change for command in decision.commands for change in self._changes(row, command)]
         for change in (*changes, *belonging):

@@ -7,9 +7,9 @@ import pytest
 
 from shared.application.release_evidence import NO_BUNDLE
 from shared.domain.errors import PermanentError
-from shared.domain.model import CircuitPhase, GateName, Moment, ReleasePhase
+from shared.domain.model import CircuitPhase, GateName, GateState, Moment, ReleasePhase, Round
 from shared.domain.naming import deployment_name
-from tests.support.builders import CIRCUIT, NOW, RELEASE_ID, a_release, a_run
+from tests.support.builders import CIRCUIT, NOW, RELEASE_ID, a_gate, a_release, a_run
 from tests.support.host_at_work import HostAtWork
 from tests.support.pipeline_world import PipelineWorld
 
@@ -84,6 +84,20 @@ def test_a_gate_expires_a_day_late_if_its_bundle_can_not_be_written(world: Pipel
 
     assert world.phase() is ReleasePhase.EXPIRED
     assert world.release().warnings == (NO_BUNDLE,)
+
+
+def test_a_gate_that_stands_open_already_is_no_silent_end(world: PipelineWorld) -> None:
+    """Found by a deliberate defect: opening it again is no edge of the gate's, and that must not pass as a late event."""
+    world.put(
+        a_release(total=1, due_at=NOW),
+        a_run(phase=CircuitPhase.INSPECTED, todo=Round.NONE, due_at=None),
+        a_gate(GateName.REGISTRY, state=GateState.OPEN),
+    )
+
+    HostAtWork(world).run_for(timedelta(hours=26))
+
+    assert world.phase() is ReleasePhase.FAILED
+    assert "GateOpened has no edge" in world.release().reason
 
 
 def test_a_round_with_a_circuit_at_work_is_not_counted_as_stuck(world: PipelineWorld) -> None:
