@@ -7,13 +7,14 @@ from datetime import datetime
 
 from shared.application import gate_texts
 from shared.application.gate_texts import Estate
+from shared.application.locks import MARKS
 from shared.application.metrics import compare_metrics
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Release
 from shared.domain.naming import data_asset_name, timestamp
 from shared.domain.requester import requester_told
 
 VERSION = 1
-INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", "hold", "drift", "newer")
+INSPECTED = ("model", "training_warnings", "live", "adopted", "quota", "test_input", *MARKS)
 TESTED = ("promotion", "test_deployment", "smoke", "schema", "expected", "side_by_side")
 FACTS: Mapping[GateName, Sequence[str]] = {
     GateName.REGISTRY: INSPECTED,
@@ -109,11 +110,14 @@ def attention(run: CircuitRun) -> list[str]:
 
 def _marks(run: CircuitRun) -> Iterator[str]:
     if hold := run.evidence.get("hold"):
-        yield f"{hold}: it will not be activated unless the hold is lifted before"
+        yield f"{hold}: it will not be activated unless the hold is lifted, or has ended, before"
     if drift := run.evidence.get("drift"):
         yield f"{drift}; accept or repair it before, or production will refuse this circuit"
     if newer := run.evidence.get("newer"):
         yield f"{newer}: this release will leave the circuit out as superseded"
+    wanted = run.evidence.get("wanted")
+    if wanted and wanted != run.live_deployment and not drift:
+        yield f"{wanted} should be live, {run.live_deployment or 'nothing'} was when this was looked at"
 
 
 def _validation(model: Document) -> Iterator[str]:

@@ -5,12 +5,13 @@ the circuits of a page change in one transaction: no approval ever meets circuit
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import gate_evidence
+from shared.application.gate_freshness import look_at_outdated, outdated
 from shared.application.gate_opening import evidence_path
 from shared.application.live import live_evidence, read_live
 from shared.application.locks import marks
@@ -40,12 +41,22 @@ PAGE = 20
 type Learnt = tuple[Versioned[CircuitRun], Decision[CircuitRun]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """One circuit as Azure ML shows it now, and what of that is new."""
+
+    live: str
+    told: tuple[str, ...] = ()
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class GateRefresh:
     ports: Ports
 
     def begin_if_due(self, release: Release, gate: Versioned[Gate]) -> None:
-        """Have an open gate's circuits looked at again, if the last look is old enough.
+        """Have an open gate's circuits looked at again: all if the last look is old enough, else the outdated ones.
 
         A look whose messages are lost ends there; the next one begins when its time has come.
 
@@ -54,12 +65,17 @@ class GateRefresh:
         """
         now = self.ports.clock.now()
         if now - gate.row.refreshed_at < release.policy.gate_refresh:
+            if outdated(self._document(gate.row), self.ports):
+                look_at_outdated(gate.row, self.ports)
             return
         self.ports.releases.commit(Update(row=replace(gate.row, refreshed_at=now), etag=gate.etag))
         self.ports.bus.send((RefreshGate(release_id=release.release_id, gate=gate.row.gate, n=_look_number(now)),))
 
     def handle(self, command: RefreshGate) -> None:
         """Look at a page of circuits, freeze new evidence if anything is other than it was, ask for the next page."""
+        if command.outdated:
+            settle(self.ports.clock, lambda: self._outdated(command))
+            return
         following = settle(self.ports.clock, lambda: self._page(command))
         if following:
             again = RefreshGate(release_id=command.release_id, gate=command.gate, n=command.n, cursor=following)
@@ -73,20 +89,39 @@ class GateRefresh:
             return ""
         release, gate = found[0].row, found[1]
         page = self.ports.releases.runs(command.release_id, after=command.cursor, limit=PAGE)
+        self._learn(release, gate, page)
+        return run_key(page[-1].row.circuit) if len(page) == PAGE else ""
+
+    def _outdated(self, command: RefreshGate) -> None:
+        """Look at a page of those that the evidence is wrong about, then at the rest of them, by the new evidence."""
+        found = self.ports.releases.release_and_gate(command.release_id, command.gate)
+        if found is None or found[1] is None or not _is_shown(command, found[1].row):
+            log.info("look at a gate dropped", action="gate_refresh_dropped", release_id=command.release_id)
+            return
+        wrong = outdated(self._document(found[1].row), self.ports)
+        known = self.ports.releases.runs(command.release_id)
+        page = [stored for stored in known if stored.row.circuit in wrong][:PAGE]
+        gate = self._learn(found[0].row, found[1], page)
+        if len(wrong) > len(page) and gate.digest != command.outdated:
+            look_at_outdated(gate, self.ports)
+
+    def _document(self, gate: Gate) -> bytes:
+        return self.ports.evidence.get(gate.evidence_blob) or b""
+
+    def _learn(self, release: Release, gate: Versioned[Gate], page: Sequence[Versioned[CircuitRun]]) -> Gate:
+        """The gate as it stands after a look at these circuits."""
         try:
             learnt = [
                 (stored, decide_circuit(stored.row, event, release.policy))
                 for stored in page
-                if stored.row.phase not in NEUTRAL and (event := self._look(release, stored.row, command.gate))
+                if stored.row.phase not in NEUTRAL and (event := self._look(release, stored.row, gate.row.gate))
             ]
         except IllegalTransition as reason:  # the gate was answered between the two reads
-            log.info("event dropped", action="event_dropped", release_id=command.release_id, why=reason)
-            return ""
-        if learnt:
-            self._freeze(release, gate, learnt)
-        return run_key(page[-1].row.circuit) if len(page) == PAGE else ""
+            log.info("event dropped", action="event_dropped", release_id=release.release_id, why=reason)
+            return gate.row
+        return self._freeze(release, gate, learnt) if learnt else gate.row
 
-    def _freeze(self, release: Release, gate: Versioned[Gate], learnt: Sequence[Learnt]) -> None:
+    def _freeze(self, release: Release, gate: Versioned[Gate], learnt: Sequence[Learnt]) -> Gate:
         fresh = {stored.row.circuit: decision.row for stored, decision in learnt}
         known = self.ports.releases.runs(release.release_id)
         runs = tuple(fresh.get(stored.row.circuit, stored.row) for stored in known)
@@ -96,13 +131,14 @@ class GateRefresh:
         self.ports.evidence.put(path, document)
         row = _with_evidence(gate.row, digest, path, self.ports.clock.now())
         Dispatcher(self.ports).commit_runs(learnt, Update(row=row, etag=gate.etag))
+        return row
 
     # ------------------------------------------------------------------------------------------- looking
 
     def _look(self, release: Release, run: CircuitRun, gate: GateName) -> EvidenceRefreshed | None:
         """None: everything is as it was, or can't be seen now, which is for the next time."""
         try:
-            return self._changed(run, gate)
+            seen = self._seen(run, gate)
         except (TransientError, PermanentError) as error:
             log.warning(
                 "evidence not refreshed",
@@ -112,33 +148,36 @@ class GateRefresh:
                 gate=gate,
                 error=error,
             )
-            return None
-
-    def _changed(self, run: CircuitRun, gate: GateName) -> EvidenceRefreshed | None:
-        """What is live now, what stands in the way; at gate 1 also whether the Dev model is still as inspected."""
-        live = read_live(run, self.ports, self.ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
-        told: list[str] = []
-        fresh: dict[str, object] = {}
-        if live.name != run.live_deployment:
-            told.append(f"{live.name or 'nothing'} is live now, {run.live_deployment or 'nothing'} was")
-            fresh["live"] = live_evidence(run, self.ports, live, self.ports.models.dev_models(run.model_name))
-            if gate is GateName.PRODUCTION:
-                fresh["side_by_side"] = side_by_side(run, self.ports, live)
-        for name, words in marks(self.ports, run, run.evidence).items():
-            if run.evidence.get(name) != words:
-                told.append(f"{name}: {words or 'no longer'}")
-                fresh[name] = words
-        warning = self._source_warning(run) if gate is GateName.REGISTRY else ""
-        warnings = (warning,) if warning and warning not in run.warnings else ()
-        if not (told or warnings):
+            seen = _Seen(live=run.live_deployment)
+        fresh = {
+            name: words
+            for name, words in marks(self.ports, run, run.evidence).items()
+            if run.evidence.get(name) != words
+        }
+        told = (*seen.told, *(f"{name}: {words or 'no longer'}" for name, words in fresh.items()), *seen.warnings)
+        if not told:
             return None
         return EvidenceRefreshed(
             at=self.ports.clock.now(),
-            why="; ".join((*told, *warnings)),
-            live_deployment=live.name,
-            warnings=warnings,
-            evidence=fresh,
+            why="; ".join(told),
+            live_deployment=seen.live,
+            warnings=seen.warnings,
+            evidence={**seen.evidence, **fresh},
         )
+
+    def _seen(self, run: CircuitRun, gate: GateName) -> _Seen:
+        """What is live now; at gate 1 also whether the Dev model is still as inspected."""
+        live = read_live(run, self.ports, self.ports.models.endpoint(Environment.PRODUCTION, run.endpoint))
+        told: tuple[str, ...] = ()
+        fresh: dict[str, object] = {}
+        if live.name != run.live_deployment:
+            told = (f"{live.name or 'nothing'} is live now, {run.live_deployment or 'nothing'} was",)
+            fresh["live"] = live_evidence(run, self.ports, live, self.ports.models.dev_models(run.model_name))
+            if gate is GateName.PRODUCTION:
+                fresh["side_by_side"] = side_by_side(run, self.ports, live)
+        warning = self._source_warning(run) if gate is GateName.REGISTRY else ""
+        warnings = (warning,) if warning and warning not in run.warnings else ()
+        return _Seen(live=live.name, told=told, evidence=fresh, warnings=warnings)
 
     def _source_warning(self, run: CircuitRun) -> str:
         """Promotion will refuse a source that changed; the approver should know before."""
@@ -172,3 +211,7 @@ def _look_number(begun_at: datetime) -> int:
 
 def _is_current(command: RefreshGate, gate: Gate) -> bool:
     return gate.state is GateState.OPEN and _look_number(gate.refreshed_at) == command.n
+
+
+def _is_shown(command: RefreshGate, gate: Gate) -> bool:
+    return gate.state is GateState.OPEN and gate.digest == command.outdated

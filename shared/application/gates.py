@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from shared.application import gate_freshness
 from shared.application.codes import MOST_WRONG_CODES
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import changes_between
@@ -74,6 +75,8 @@ class GateView:
     gate: Gate | None = None
     document: bytes = b""
     """The frozen evidence, canonical JSON."""
+    outdated: tuple[str, ...] = ()
+    """What has changed since it was frozen, in sentences: until it is made anew, no answer is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,10 @@ class Gates:
             return GateView(standing=Standing.UNKNOWN)
         release, gate = found[0].row, found[1].row
         document = self.ports.evidence.get(gate.evidence_blob) or b""
-        return GateView(standing=self._standing(gate, claim), release=release, gate=gate, document=document)
+        view = GateView(standing=self._standing(gate, claim), release=release, gate=gate, document=document)
+        if view.standing is not Standing.OPEN:
+            return view
+        return replace(view, outdated=gate_freshness.told(gate_freshness.outdated(document, self.ports)))
 
     def _standing(self, gate: Gate, claim: GateClaim) -> Standing:
         if gate.nonce != claim.nonce:
@@ -144,8 +150,8 @@ class Gates:
 
         The caller has checked the link's signature and age, and who answers. Then: nonce, deadline and state of the gate
         (the deadline of another opening says nothing about this link), not the requester, one vote each, origin and
-        CSRF, code, the answer itself, digest. The code comes after the CSRF token so that a program that follows links
-        and submits forms can't use up a person's tries.
+        CSRF, code, the answer itself, digest, what changed since. The code comes after the CSRF token so that a program
+        that follows links and submits forms can't use up a person's tries.
         """
         return settle(self.ports.clock, lambda: self._decide(claim, answer, by=by, how=how, needs_code=needs_code))
 
@@ -170,6 +176,9 @@ class Gates:
             return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=problem)
         if answer.digest != gate.row.digest:
             return Outcome(verdict=Verdict.CHANGED, view=view, changes=self._changes(answer.digest, view))
+        if view.outdated:
+            gate_freshness.look_at_outdated(gate.row, self.ports)
+            return Outcome(verdict=Verdict.CHANGED, view=view, changes=view.outdated)
         return self._record(release, gate, answer, by=by, how=how, view=view)
 
     def _not_open(self, answer: Answer, view: GateView, gate: Gate, by: str) -> Outcome | None:

@@ -6,6 +6,7 @@ exist for production only: only newer waits for older, so there is no cycle.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared.application.ports import Ports, Versioned
 from shared.application.work import Work
@@ -84,28 +85,39 @@ def hold_told(lock: EndpointLock) -> str:
     return f"held since {since}, by {lock.hold_by}, because {lock.hold_why or 'no reason was given'} (until {until})"
 
 
-def newer_told(lock: EndpointLock, run: CircuitRun) -> str:
+def newer_told(lock: EndpointLock, release_id: str) -> str:
     """The newer release that has or had the endpoint, so that this one will leave the circuit alone; empty: none."""
-    if lock.owner == run.release_id or lock.owner_seq <= release_seq(run.release_id):
+    if lock.owner == release_id or lock.owner_seq <= release_seq(release_id):
         return ""
     owner = lock.owner if is_rollback(lock.owner) else f"release {lock.owner}"
     return f"{owner} is newer and holds the production endpoint ({lock.want or 'nothing'} shall be live on it)"
 
 
+MARKS = ("hold", "drift", "newer", "wanted")
+"""Evidence that stands in a circuit's lock row; `wanted` is what this app wants live, so that it says when that moves."""
+
+
 def marks(ports: Ports, run: CircuitRun, known: Mapping[str, object]) -> dict[str, object]:
-    """Evidence of a hold, of drift and of a newer release on the circuit's production endpoint.
+    """Evidence of a hold, of drift, of a newer release and of what is wanted on the circuit's production endpoint.
 
     Empty text takes back what was `known`.
     """
     stored = ports.endpoints.lock(Environment.PRODUCTION, run.circuit)
-    lock = stored.row if stored else None
-    held = lock is not None and lock.is_held(ports.clock.now())
-    found = {
-        "hold": hold_told(lock) if lock and held else "",
-        "drift": lock.drift if lock else "",
-        "newer": newer_told(lock, run) if lock else "",
-    }
+    found = marks_of(stored.row if stored else None, run.release_id, ports.clock.now())
     return {name: words for name, words in found.items() if words or name in known}
+
+
+def marks_of(lock: EndpointLock | None, release_id: str, now: datetime) -> Mapping[str, str]:
+    """What a lock row says to the approvers of a release; empty texts: nothing."""
+    if lock is None:
+        return dict.fromkeys(MARKS, "")
+    told = (
+        hold_told(lock) if lock.is_held(now) else "",
+        lock.drift,
+        newer_told(lock, release_id),
+        lock.want,
+    )
+    return dict(zip(MARKS, told, strict=True))
 
 
 # ----------------------------------------------------------------------------------------------- the ledger

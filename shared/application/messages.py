@@ -123,6 +123,7 @@ def _fields(command: Sendable) -> dict[str, object]:
                 "gate": command.gate,
                 "n": command.n,
                 "cursor": command.cursor,
+                **({"outdated": command.outdated} if command.outdated else {}),
             }
         case NoteLedger():
             return {"release_id": command.release_id, "gen": command.gen, "cursor": command.cursor}
@@ -148,6 +149,7 @@ def message_id(command: Sendable) -> str:
             parts = (LOOK_FOR_DRIFT, command.n, command.cursor)
         case RefreshGate(release_id=release):
             parts = (release, REFRESH_GATE, command.gate, command.n, command.cursor)
+            parts = (*parts, command.outdated) if command.outdated else parts
         case NoteLedger(release_id=release, gen=gen):
             parts = (release, gen, NOTE_LEDGER, command.cursor)
         case _:
@@ -254,9 +256,12 @@ class _RefreshMessage(_Message):
     gate: GateName
     n: Count
     cursor: Cursor
+    outdated: Cursor = ""
 
     def command(self) -> RefreshGate:
-        return RefreshGate(release_id=self.release_id, gate=self.gate, n=self.n, cursor=self.cursor)
+        return RefreshGate(
+            release_id=self.release_id, gate=self.gate, n=self.n, cursor=self.cursor, outdated=self.outdated
+        )
 
 
 class _NoteMessage(_Message):

@@ -222,6 +222,9 @@ class EndpointStore(Protocol):
 
     def lock(self, environment: Environment, circuit: Circuit) -> Versioned[EndpointLock] | None: ...
 
+    def locks_of(self, environment: Environment, circuits: Sequence[Circuit]) -> Mapping[Circuit, EndpointLock]:
+        """The lock rows of these circuits, of those that have one; a request per thousand circuits that lie between."""
+
     def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
         """Insert (etag None) or replace the lock row and add a ledger row, in one transaction; the new ETag.
 

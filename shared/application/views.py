@@ -48,6 +48,8 @@ class ApprovalView:
     """After a wrong code."""
     changes: Sequence[str] = ()
     """What changed since the person last looked."""
+    outdated: Sequence[str] = ()
+    """What changed since the evidence was frozen: it is being made anew, until then no answer is taken."""
     decision: str = ""
     comment: str = ""
     exclude: Mapping[str, str] = field(default_factory=dict)

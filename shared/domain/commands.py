@@ -142,6 +142,8 @@ class RefreshGate(Posted):
     """Which look this is: the second it was begun in."""
     cursor: str = ""
     """The row key that the page starts after."""
+    outdated: str = ""
+    """The digest of evidence that the tables say is outdated: only circuits it is wrong about; empty: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

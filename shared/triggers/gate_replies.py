@@ -76,6 +76,7 @@ def _shown(visitor: Visitor, view: GateView, cookie: str) -> ApprovalView:
         gate=view.gate,
         evidence=json.loads(view.document or b"{}"),
         now=ports().clock.now(),
+        outdated=view.outdated,
         recipient=visitor.by,
         code_needed=visitor.needs_code,
         barred=Gates(ports()).barred(view, visitor.by),
@@ -183,6 +184,7 @@ def _gate_json(view: GateView) -> dict[str, object]:
         "state": view.gate.state,
         "expires_at": timestamp(view.gate.expires_at),
         "digest": view.gate.digest,
+        "outdated": list(view.outdated),
         "decisions": [
             {
                 "by": vote.by,

@@ -386,6 +386,12 @@ class FakeEndpointStore(Service):
         with self.lock_:
             return self.locks.get((environment, circuit))
 
+    def locks_of(self, environment: Environment, circuits: Sequence[Circuit]) -> Mapping[Circuit, EndpointLock]:
+        self.asked("locks_of")
+        with self.lock_:
+            found = {circuit: self.locks.get((environment, circuit)) for circuit in circuits}
+            return {circuit: stored.row for circuit, stored in found.items() if stored}
+
     def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
         self.asked("write_lock")
         place = (lock.environment, lock.circuit)

@@ -163,6 +163,16 @@ def sample_pages() -> Mapping[str, str]:
                 changes=("PLANT001/CIRCUIT01 live deployment: was deployment-20251203-5, is deployment-20251209-1",),
             )
         ),
+        "approval-outdated": render_approval(
+            an_approval(
+                GateName.PRODUCTION,
+                outdated=(
+                    "PLANT001/CIRCUIT01 hold: was absent, is held since 2025-12-10T09:12:00Z, by ops@example.com, "
+                    "because predictions look wrong (until 2025-12-24T09:12:00Z)",
+                    "PLANT001/CIRCUIT01 wanted: was deployment-20251203-1, is deployment-20251126-1",
+                ),
+            )
+        ),
         "approval-decided": render_approval(an_approval(state=ApprovalState.DECIDED, gate=approved)),
         "approval-expired": render_approval(an_approval(state=ApprovalState.EXPIRED)),
         "approval-earlier-opening": render_approval(an_approval(state=ApprovalState.VOID)),

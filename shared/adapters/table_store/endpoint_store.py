@@ -1,6 +1,6 @@
 """Adapter table_store: `EndpointStore` on the table endpoints, one partition per endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -27,6 +27,16 @@ class TableEndpointStore:
     def lock(self, environment: Environment, circuit: Circuit) -> Versioned[EndpointLock] | None:
         found = self._endpoints.get(_partition(environment, circuit), LOCK)
         return None if found is None else versioned(EndpointLock, found)
+
+    def locks_of(self, environment: Environment, circuits: Sequence[Circuit]) -> Mapping[Circuit, EndpointLock]:
+        if not circuits:
+            return {}
+        wanted = sorted(_partition(environment, circuit) for circuit in circuits)
+        between = f"PartitionKey ge {literal(wanted[0])} and PartitionKey le {literal(wanted[-1])}"
+        found = self._endpoints.query(f"{between} and RowKey eq {literal(LOCK)}")
+        rows = {row["PartitionKey"]: row for row in found}
+        locks = (versioned(EndpointLock, rows[partition]).row for partition in wanted if partition in rows)
+        return {lock.circuit: lock for lock in locks}
 
     def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
         partition = _partition(lock.environment, lock.circuit)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from shared.domain.model import GateState
+from shared.domain.model import Circuit, CircuitPhase, GateName, GateState
 from shared.domain.policy import Policy
 from tests.support.app_host import ADA, GRACE, AppHost, GateAt
+from tests.support.builders import a_lock, a_run
 from tests.support.person import Person
 from tests.support.wire import WireReply
 
@@ -90,3 +91,18 @@ def test_a_wrong_code_says_how_many_tries_are_left(by_link: AppHost) -> None:
         "The code is wrong",
         "4 tries left. Nothing was changed.",
     )
+
+
+def test_a_program_is_told_what_the_evidence_does_not_know_yet(by_link: AppHost) -> None:
+    """Known failure 10: GET says it, and the answer on that digest is refused with it."""
+    circuit = Circuit(plant_id="PLANT077", circuit_id="HELD")
+    gate = by_link.at_gate(GateName.REGISTRY, a_run(circuit, phase=CircuitPhase.INSPECTED))
+    since, until = gate.gate.opened_at, gate.gate.expires_at
+    lock = a_lock(circuit, owner_seq=0, hold_since=since, hold_until=until, hold_by="ops", hold_why="noise")
+    by_link.ports.endpoints.write_lock(lock, etag=None)
+    shown = Person(site=gate.host.url).get(gate.link(ADA).url, accept="application/json").json()
+    assert [line.partition(", is held since")[0] for line in shown["outdated"]] == [f"{circuit} hold: was absent"]
+    status, title, detail = problem(answer(gate, ADA, "approve"))
+    assert (status, title) == (409, "The evidence has changed since you saw it")
+    assert "by ops, because noise" in detail
+    assert gate.now() == gate.gate

@@ -107,6 +107,17 @@ def test_lock_rows_come_page_by_page_in_the_order_of_their_keys(endpoints: Endpo
     assert found == sorted(circuits, key=lock_key)
 
 
+def test_the_locks_of_some_circuits_come_in_one_go(endpoints: EndpointStore) -> None:
+    """Those that have one; not others that lie between them, nor another environment's."""
+    between = Circuit(plant_id="PLANT001", circuit_id="CIRCUIT015")
+    for circuit in (CIRCUIT, between, THIRD_CIRCUIT):
+        endpoints.write_lock(a_lock(circuit, want="d"), etag=None)
+    endpoints.write_lock(a_lock(OTHER_CIRCUIT, environment=Environment.TEST), etag=None)
+    found = endpoints.locks_of(PRODUCTION, (THIRD_CIRCUIT, OTHER_CIRCUIT, CIRCUIT))
+    assert found == {circuit: a_lock(circuit, want="d") for circuit in (CIRCUIT, THIRD_CIRCUIT)}
+    assert not endpoints.locks_of(PRODUCTION, ())
+
+
 def test_marked_are_the_rows_that_are_held_now_or_drifted(endpoints: EndpointStore) -> None:
     """A hold that is over, or was lifted, is no mark; nor is another environment's."""
     day = timedelta(days=1)

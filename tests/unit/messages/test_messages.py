@@ -52,6 +52,7 @@ COMMANDS: dict[str, Sendable] = {
     "prune": PRUNE,
     "look_for_drift": LookForDrift(n=1765357200, cursor="PLANT001|CIRCUIT02"),
     "refresh_gate": REFRESH_GATE,
+    "refresh_gate_outdated": replace(REFRESH_GATE, cursor="", outdated="9f86d081884c7d65"),
     "note_ledger": NOTE_LEDGER,
 }
 
