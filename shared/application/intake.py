@@ -16,6 +16,7 @@ from shared.domain.model import HistoryEntry, Release, ReleasePhase
 from shared.domain.naming import RELEASE_ID
 from shared.domain.plan import Manifest
 from shared.domain.process import fan_out
+from shared.domain.words import clean
 from shared.telemetry import log
 
 INTERRUPTED_FOR = timedelta(hours=1)
@@ -187,8 +188,8 @@ class Intake:
             policy=self.ports.policy,
             created_at=now,
             ended_at=now,
-            reason=f"{path}: {taken.message}",
-            artifact_path=path,
+            reason=f"{clean(path)}: {taken.message}",
+            artifact_path=clean(path),
             hist=(HistoryEntry(at=now, source="", target=ReleasePhase.INVALID, why=taken.message),),
         )
         mail = RefusalMail(self.ports)

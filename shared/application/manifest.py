@@ -14,6 +14,7 @@ from shared.domain.errors import InvalidManifest
 from shared.domain.model import Circuit
 from shared.domain.naming import CIRCUIT_PART, model_name, release_seq
 from shared.domain.plan import Manifest, RequestedCircuit
+from shared.domain.words import clean
 
 __all__ = ["REMEDY", "Manifest", "parse_manifest"]
 
@@ -74,7 +75,7 @@ def _cutoff(value: object) -> object:
 
 def _note(value: object) -> str:
     """Told to people, never decided by: what is no text there is left out, not refused."""
-    return "".join(c for c in str(value)[:LONGEST_TEXT] if c.isprintable()) if isinstance(value, str | int) else ""
+    return clean(str(value))[:LONGEST_TEXT] if isinstance(value, str | int) else ""
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -127,6 +128,8 @@ def parse_manifest(content: bytes, *, path: str = "", metadata: Mapping[str, str
     _refuse_duplicates(entries)
     release_id = _release_id(head, path, metadata)
     build_id, warnings = _build_id(head, path, metadata)
+    if not path.isprintable():
+        raise InvalidManifest("its path holds characters that can't be printed")
     return Manifest(
         release_id=release_id,
         build_id=build_id,
@@ -199,7 +202,11 @@ def _entries(raw: Sequence[object]) -> list[_Entry]:
 
 
 def _who(item: object, position: int) -> str:
-    ids = [str(item.get(name, "?"))[:100] for name in ("plant_id", "circuit_id")] if isinstance(item, Mapping) else []
+    ids = (
+        [clean(str(item.get(name, "?")))[:100] for name in ("plant_id", "circuit_id")]
+        if isinstance(item, Mapping)
+        else []
+    )
     return f"circuits[{position}]" + (f" ({'/'.join(ids)})" if ids else "")
 
 

@@ -12,6 +12,7 @@ from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release
 from shared.domain.naming import rollback_of
+from shared.domain.words import clean
 from shared.pages.environment import ENVIRONMENT
 from shared.pages.formats import count, moment
 
@@ -166,8 +167,7 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
 
 def one_line(text: str) -> str:
     """Printable characters only, in one line: nothing in a subject can start another header."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(printable.split())[:MOST_SUBJECT]
+    return clean(text)[:MOST_SUBJECT]
 
 
 def _failed_names(runs: Sequence[CircuitRun]) -> str:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.application.circuit_history import circuit_json, moment_asked
 from shared.application.gate_mails import GateMails
@@ -18,10 +18,10 @@ from shared.domain.model import Circuit, GateName
 from shared.domain.naming import timestamp
 from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, release_query, replies
 from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
+from shared.triggers.words import Name, Reason
 
 blueprint = func.Blueprint()
 
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 MOST_LISTED = 200
 
 
@@ -30,7 +30,7 @@ class CancelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: Reason
-    requested_by: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    requested_by: Name = ""
 
 
 class RetryBody(CancelBody):

@@ -16,6 +16,7 @@ from shared.domain.errors import RequestRefused
 from shared.triggers.http import is_json
 from shared.triggers.identity import APPROVER, principal
 from shared.triggers.sign_in import SignInNeeded
+from shared.triggers.words import Words
 
 COOKIE = "gate"
 FORM = "application/x-www-form-urlencoded"
@@ -29,11 +30,11 @@ class AnswerBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     decision: str = Field("", max_length=20)
-    comment: str = Field("", max_length=10_000)
+    comment: Words = Field("", max_length=10_000)
     digest: str = Field("", max_length=100)
     csrf: str = Field("", max_length=200)
     code: str = Field("", max_length=20)
-    exclude: dict[str, str] = Field(default_factory=dict, max_length=5000)
+    exclude: dict[str, Words] = Field(default_factory=dict, max_length=5000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

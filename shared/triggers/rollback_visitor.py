@@ -17,6 +17,7 @@ from shared.application.rollbacks import RollbackRequest
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit
+from shared.domain.words import clean
 from shared.triggers.identity import OPERATOR, Principal, principal
 from shared.triggers.reader import reader_of
 from shared.triggers.sign_in import SignInNeeded
@@ -135,7 +136,7 @@ def read_confirmation(req: func.HttpRequest) -> Confirmation:
     return Confirmation(
         circuits=tuple(dict.fromkeys(form.getlist("circuit"))),
         seen={name.removeprefix("from:"): value for name, value in form.items() if name.startswith("from:")},
-        reason=form.get("reason", "").strip(),
+        reason=clean(form.get("reason", "")),
         code=form.get("code", ""),
         csrf=form.get("csrf", ""),
         smoke_test=form.get("smoke_test", "") == "yes",

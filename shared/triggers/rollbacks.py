@@ -15,11 +15,10 @@ from shared.domain.model import Circuit, Environment
 from shared.domain.naming import timestamp
 from shared.triggers.http import json_reply, read_json, replies
 from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
+from shared.triggers.words import Name, Reason
 
 blueprint = func.Blueprint()
 
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 
 

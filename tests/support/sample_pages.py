@@ -167,8 +167,7 @@ def sample_pages() -> Mapping[str, str]:
             an_approval(
                 GateName.PRODUCTION,
                 outdated=(
-                    "PLANT001/CIRCUIT01 hold: was absent, is held since 2025-12-10T09:12:00Z, by ops@example.com, "
-                    "because predictions look wrong (until 2025-12-24T09:12:00Z)",
+                    "PLANT001/CIRCUIT01 hold: was absent, is held since 2025-12-10T09:12:00Z, by ops, because noise",
                     "PLANT001/CIRCUIT01 wanted: was deployment-20251203-1, is deployment-20251126-1",
                 ),
             )
