@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.application.hold_history import Hold, hold_history, hold_json, hold_then
 from shared.application.ports import Ports
 from shared.application.votes import APPROVE
 from shared.domain.errors import RequestRefused
@@ -69,6 +70,8 @@ class CircuitView:
     older: int = 0
     at: datetime | None = None
     lock: EndpointLock | None = None
+    holds: Sequence[Hold] = ()
+    """Newest first; of a question about one moment, the one that was open then, or none."""
     forgotten: str = ""
     """What was live before the oldest of all known times: its ledger row was past its time, and was removed."""
 
@@ -100,9 +103,13 @@ def circuit_view(circuit: Circuit, at: datetime | None, ports: Ports) -> Circuit
     if at is not None:
         # Times are told to the second, so they are asked to the second.
         spans = [(e, until) for e, until in spans if e.activated_at.replace(microsecond=0) <= at <= now][:1]
+    holds = hold_history(circuit, ports, stored.row if stored else None)
+    if at is not None:
+        holds = tuple(filter(None, (hold_then(holds, at),)))
     return CircuitView(
         circuit=circuit,
         now=now,
+        holds=holds[:MOST_SHOWN],
         times=[_time(entry, until, _origin(entry, ledger), ports) for entry, until in spans[:MOST_SHOWN]],
         older=max(0, len(spans) - MOST_SHOWN),
         at=at,
@@ -177,7 +184,7 @@ def circuit_json(circuit: Circuit, at: datetime | None, ports: Ports) -> Json:
     found = {str(environment): _endpoint(environment, circuit, ports) for environment in Environment}
     if not any(found.values()):
         raise RequestRefused(404, "No such circuit", never_live(circuit))
-    never: Json = {"want": "", "owner": "", "hold": None, "drift": None, "ledger": []}
+    never: Json = {"want": "", "owner": "", "hold": None, "holds": [], "drift": None, "ledger": []}
     told = {environment: endpoint or never for environment, endpoint in found.items()}
     asked = {"at": _moment_json(circuit_view(circuit, at, ports))} if at else {}
     return {"plant_id": circuit.plant_id, "circuit_id": circuit.circuit_id, **told, **asked}
@@ -192,9 +199,14 @@ def _endpoint(environment: Environment, circuit: Circuit, ports: Ports) -> Json 
         "want": stored.row.want,
         "owner": stored.row.owner,
         "hold": _hold(stored.row, ports.clock.now()),
+        "holds": [hold_json(hold) for hold in _holds(stored.row, ports)],
         "drift": _drift(stored.row),
         "ledger": [_entry_json(entry) for entry in ports.endpoints.ledger(environment, circuit)],
     }
+
+
+def _holds(lock: EndpointLock, ports: Ports) -> Sequence[Hold]:
+    return hold_history(lock.circuit, ports, lock) if lock.environment is Environment.PRODUCTION else ()
 
 
 def _entry_json(entry: LedgerEntry) -> Json:
@@ -237,6 +249,7 @@ def _moment_json(view: CircuitView) -> Json | None:
         "approval": _approval_json(time.approval),
         "evidence_sha256": time.bundle_sha256,
         "drift": view.drifted,
+        "hold": hold_json(view.holds[0]) if view.holds else None,
     }
 
 

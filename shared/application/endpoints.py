@@ -9,7 +9,7 @@ whoever moved the run on raises the fence.
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.application.locks import LockLost, activation_by, hold_told, ledger_entry, owned_lock
+from shared.application.locks import LockLost, activation_by, hold_entry, hold_told, ledger_entry, owned_lock
 from shared.application.plans import KNEW_FENCE
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.settle import settle
@@ -183,7 +183,12 @@ def want_rolled_back(work: Work, ports: Ports) -> Wanted | LockLost | MovedOn | 
         entry = ledger_entry(ports, lock, previous=before, release_id=run.release_id, by=work.release.requested_by)
         # A release that is just being activated may not have wanted its own deployment yet.
         switches = before != lock.want
-        ports.endpoints.write_lock(lock, etag=held.etag if held else None, ledger=entry if switches else None)
+        ports.endpoints.write_lock(
+            lock,
+            etag=held.etag if held else None,
+            ledger=entry if switches else None,
+            hold=None if environment is Environment.TEST else hold_entry(lock, ports, release_id=run.release_id),
+        )
         return Wanted(lock=lock)
 
     return settle(ports.clock, attempt)
@@ -209,7 +214,9 @@ def _rolled_back(work: Work, ports: Ports, held: Versioned[EndpointLock] | None)
     until, why = now + release.policy.hold, release.reason_asked
     if before.hold_until and before.is_held(now):
         until, why = max(until, before.hold_until), f"{why}; it was {hold_told(before)}"[:MOST_HOLD_WHY]
-    return replace(lock, hold_since=now, hold_until=until, hold_by=release.requested_by, hold_why=why)
+    return replace(
+        lock, holds=lock.holds + 1, hold_since=now, hold_until=until, hold_by=release.requested_by, hold_why=why
+    )
 
 
 def _yields(work: Work, held: EndpointLock, ports: Ports) -> bool:

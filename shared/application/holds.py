@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.application.locks import hold_entry
 from shared.application.ports import Ports
 from shared.application.settle import settle
 from shared.domain.errors import RequestRefused
@@ -22,7 +23,7 @@ class Holds:
         return self._write(circuit, hold_since=now, hold_until=end, hold_by=by, hold_why=why)
 
     def lift(self, circuit: Circuit, *, by: str, why: str) -> EndpointLock:
-        """Let releases activate the circuit again; who lifted it and why stays in the row."""
+        """Let releases activate the circuit again; who lifted it and why stays in the circuit's history."""
         return self._write(circuit, hold_since=None, hold_until=None, hold_by=by, hold_why=why)
 
     def _write(
@@ -34,8 +35,15 @@ class Holds:
                 detail = f"{circuit} has never been activated by this app."
                 raise RequestRefused(404, "Unknown circuit", detail)
             # The fence does not move: a hold says nothing about the default, and must not stop a switch under way.
-            lock = replace(stored.row, hold_since=hold_since, hold_until=hold_until, hold_by=hold_by, hold_why=hold_why)
-            self.ports.endpoints.write_lock(lock, etag=stored.etag)
+            lock = replace(
+                stored.row,
+                holds=stored.row.holds + 1,
+                hold_since=hold_since,
+                hold_until=hold_until,
+                hold_by=hold_by,
+                hold_why=hold_why,
+            )
+            self.ports.endpoints.write_lock(lock, etag=stored.etag, hold=hold_entry(lock, self.ports))
             return lock
 
         return settle(self.ports.clock, attempt)

@@ -11,7 +11,7 @@ from datetime import datetime
 from shared.application.ports import Ports, Versioned
 from shared.application.work import Work
 from shared.domain.errors import InvalidManifest
-from shared.domain.model import CircuitRun, EndpointLock, Environment, LedgerEntry
+from shared.domain.model import CircuitRun, EndpointLock, Environment, HoldEntry, LedgerEntry
 from shared.domain.naming import is_rollback, release_seq, timestamp
 
 IMPORTED = "imported"
@@ -83,6 +83,20 @@ def hold_told(lock: EndpointLock) -> str:
     since = timestamp(lock.hold_since) if lock.hold_since else "an unknown time"
     until = timestamp(lock.hold_until) if lock.hold_until else "lifted"
     return f"held since {since}, by {lock.hold_by}, because {lock.hold_why or 'no reason was given'} (until {until})"
+
+
+def hold_entry(lock: EndpointLock, ports: Ports, *, release_id: str = "") -> HoldEntry:
+    """The row of the holds' history that belongs to this lock, whose hold was just set or lifted."""
+    return HoldEntry(
+        environment=lock.environment,
+        circuit=lock.circuit,
+        number=lock.holds,
+        at=lock.hold_since or ports.clock.now(),
+        by=lock.hold_by,
+        why=lock.hold_why,
+        until=lock.hold_until,
+        release_id=release_id,
+    )
 
 
 def newer_told(lock: EndpointLock, release_id: str) -> str:

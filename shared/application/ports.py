@@ -33,6 +33,7 @@ from shared.domain.model import (
     Gate,
     GateName,
     HistoryEntry,
+    HoldEntry,
     LedgerEntry,
     LedgerNote,
     MailsSent,
@@ -225,8 +226,15 @@ class EndpointStore(Protocol):
     def locks_of(self, environment: Environment, circuits: Sequence[Circuit]) -> Mapping[Circuit, EndpointLock]:
         """The lock rows of these circuits, of those that have one; a request per thousand circuits that lie between."""
 
-    def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
-        """Insert (etag None) or replace the lock row and add a ledger row, in one transaction; the new ETag.
+    def write_lock(
+        self,
+        lock: EndpointLock,
+        *,
+        etag: str | None,
+        ledger: LedgerEntry | None = None,
+        hold: HoldEntry | None = None,
+    ) -> str:
+        """Insert (etag None) or replace the lock row and add rows of its histories, in one transaction; the new ETag.
 
         Raises:
             ConflictError: the lock row is not as it was read.
@@ -245,6 +253,12 @@ class EndpointStore(Protocol):
 
     def ledger(self, environment: Environment, circuit: Circuit) -> Sequence[LedgerEntry]:
         """Every activation, newest first, with what is noted beside it."""
+
+    def holds(self, environment: Environment, circuit: Circuit) -> Sequence[HoldEntry]:
+        """Every hold that was set or lifted, newest first."""
+
+    def remove_holds(self, environment: Environment, circuit: Circuit, numbers: Sequence[int]) -> None:
+        """Delete these rows of it. Repeatable."""
 
     def note(self, note: LedgerNote) -> None:
         """Write what a ledger row rests on beside it. Once: the first one stays."""

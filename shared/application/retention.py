@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.application.hold_history import past_holds
 from shared.application.ports import Ports
 from shared.domain.errors import ConflictError, PermanentError
 from shared.domain.listing import Listed
@@ -93,6 +94,10 @@ class Retention:
             self.ports.endpoints.remove_ledger(lock.environment, lock.circuit, [entry.fence for entry in past])
             removed.ledger_rows += len(past)
             removed.more |= removed.ledger_rows >= MOST_LEDGER_ROWS
+        if lock.holds:
+            held = self.ports.endpoints.holds(lock.environment, lock.circuit)
+            if over := past_holds(held, self._rows_until):
+                self.ports.endpoints.remove_holds(lock.environment, lock.circuit, over)
         present = _present(lock, ledger)
         named.now |= {lock.owner, *(entry.release_id for entry in ledger if entry.deployment in present)}
         named.ever |= {entry.release_id for entry in ledger if entry not in past}

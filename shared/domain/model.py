@@ -392,6 +392,8 @@ class EndpointLock:
     hold_since: datetime | None = None
     hold_by: str = ""
     hold_why: str = ""
+    holds: int = 0
+    """How often a hold was set or lifted: the newest row of that history."""
     drift: str = ""
     """What was changed outside this app, in words; empty: nothing that we know of."""
     drift_since: datetime | None = None
@@ -414,6 +416,22 @@ class EndpointLock:
         else:
             leaves = self.want if self.leaves in {"", deployment} else self.leaves
         return replace(self, want=deployment, want_none=not deployment, leaves=leaves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldEntry:
+    """A hold that was set, or lifted; written with the lock that it changes (row `h|{number:012d}`)."""
+
+    environment: Environment
+    circuit: Circuit
+    number: int
+    at: datetime
+    by: str
+    why: str
+    until: datetime | None = None
+    """None: it was lifted."""
+    release_id: str = ""
+    """The rollback that set it; empty: an operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,16 @@ def rows_without_etag(patches: Patches) -> None:
 
 
 def locks_without_etag(patches: Patches) -> None:
-    def write_lock(self: FakeEndpointStore, lock: EndpointLock, *, etag: str | None, ledger: Any = None) -> str:
+    def write_lock(
+        self: FakeEndpointStore, lock: EndpointLock, *, etag: str | None, ledger: Any = None, hold: Any = None
+    ) -> str:
         del etag
         place = (lock.environment, lock.circuit)
         self.locks[place] = Versioned(row=lock, etag=self.new_etag())
         if ledger is not None:
             self.ledgers[place].append(ledger)
+        if hold is not None:
+            self.held[place].append(hold)
         return self.locks[place].etag
 
     patches.set(FakeEndpointStore, "write_lock", write_lock)

@@ -17,6 +17,7 @@ from shared.domain.model import (
     GateName,
     GateState,
     HistoryEntry,
+    HoldEntry,
     LedgerEntry,
     Moment,
     Notice,
@@ -125,6 +126,14 @@ def a_lock(
     """The first release's lock on an endpoint."""
     row = EndpointLock(
         environment=environment, circuit=circuit, owner=RELEASE_ID, owner_seq=release_seq(RELEASE_ID), fence=1
+    )
+    return replace(row, **columns)  # type: ignore[arg-type]  # columns are the dataclass's own
+
+
+def a_hold(circuit: Circuit = CIRCUIT, **columns: object) -> HoldEntry:
+    """An operator's hold without an end, so one that was lifted."""
+    row = HoldEntry(
+        environment=Environment.PRODUCTION, circuit=circuit, number=1, at=NOW, by="ops", why="sensor is being replaced"
     )
     return replace(row, **columns)  # type: ignore[arg-type]  # columns are the dataclass's own
 

@@ -32,6 +32,7 @@ from shared.domain.model import (
     Gate,
     GateName,
     HistoryEntry,
+    HoldEntry,
     LedgerEntry,
     LedgerNote,
     MailsSent,
@@ -379,6 +380,7 @@ class FakeEndpointStore(Service):
 
     locks: dict[tuple[Environment, Circuit], Versioned[EndpointLock]] = field(default_factory=dict)
     ledgers: dict[tuple[Environment, Circuit], list[LedgerEntry]] = field(default_factory=lambda: defaultdict(list))
+    held: dict[tuple[Environment, Circuit], list[HoldEntry]] = field(default_factory=lambda: defaultdict(list))
     notes: dict[tuple[Environment, Circuit, int], LedgerNote] = field(default_factory=dict)
 
     def lock(self, environment: Environment, circuit: Circuit) -> Versioned[EndpointLock] | None:
@@ -392,7 +394,14 @@ class FakeEndpointStore(Service):
             found = {circuit: self.locks.get((environment, circuit)) for circuit in circuits}
             return {circuit: stored.row for circuit, stored in found.items() if stored}
 
-    def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
+    def write_lock(
+        self,
+        lock: EndpointLock,
+        *,
+        etag: str | None,
+        ledger: LedgerEntry | None = None,
+        hold: HoldEntry | None = None,
+    ) -> str:
         self.asked("write_lock")
         place = (lock.environment, lock.circuit)
         with self.lock_:
@@ -401,9 +410,13 @@ class FakeEndpointStore(Service):
                 raise ConflictError(f"the lock of {lock.circuit} is not as it was read")
             if ledger is not None and any(entry.fence == ledger.fence for entry in self.ledgers[place]):
                 raise ConflictError(f"the ledger of {lock.circuit} has an entry {ledger.fence}")
+            if hold is not None and any(entry.number == hold.number for entry in self.held[place]):
+                raise ConflictError(f"hold {hold.number} of {lock.circuit} is there")
             self.locks[place] = Versioned(row=lock, etag=self.new_etag())
             if ledger is not None:
                 self.ledgers[place].append(ledger)
+            if hold is not None:
+                self.held[place].append(hold)
             return self.locks[place].etag
 
     def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
@@ -433,6 +446,17 @@ class FakeEndpointStore(Service):
         with self.lock_:
             entries = sorted(self.ledgers[environment, circuit], key=lambda entry: -entry.fence)
             return [replace(entry, note=self.notes.get((environment, circuit, entry.fence))) for entry in entries]
+
+    def holds(self, environment: Environment, circuit: Circuit) -> Sequence[HoldEntry]:
+        self.asked("holds")
+        with self.lock_:
+            return sorted(self.held[environment, circuit], key=lambda entry: -entry.number)
+
+    def remove_holds(self, environment: Environment, circuit: Circuit, numbers: Sequence[int]) -> None:
+        self.asked("remove_holds")
+        with self.lock_:
+            entries = self.held[environment, circuit]
+            self.held[environment, circuit] = [entry for entry in entries if entry.number not in numbers]
 
     def note(self, note: LedgerNote) -> None:
         self.asked("note")

@@ -15,6 +15,7 @@ from local.stack.approvals import PEOPLE
 from shared.application.checks import CheckView
 from shared.application.circuit_history import Approval, CircuitView, LiveTime
 from shared.application.evidence import gate_evidence
+from shared.application.hold_history import Hold, hold_spans
 from shared.application.plans import RollbackTarget
 from shared.application.ports import GateLink, Letter
 from shared.application.rollback_preview import CircuitPreview, RollbackPreview
@@ -53,6 +54,7 @@ from shared.pages import (
     render_rollback,
     render_rollback_form,
 )
+from tests.support.builders import a_hold
 from tests.support.card_pages import SCRIPTS, card_page, signed_in_link
 from tests.support.release_samples import (
     APPROVER,
@@ -382,7 +384,9 @@ def _circuit() -> CircuitView:
         hold_why=rollback.reason_asked,
     )
     times = [brought_back, second, first]
-    return CircuitView(circuit=CIRCUITS[0], now=NOW + timedelta(hours=2), times=times, lock=lock)
+    return CircuitView(
+        circuit=CIRCUITS[0], now=NOW + timedelta(hours=2), times=times, lock=lock, holds=_holds(CIRCUITS[0], rollback)
+    )
 
 
 def _went_live(release_id: str, *, fence: int, at: datetime, until: datetime, previous: str = "") -> LiveTime:
@@ -425,11 +429,30 @@ def circuit_asked() -> CircuitView:
     """What scored PLANT001/CIRCUIT01 on 3 December at 14:00? The one time that spans it."""
     view = _circuit()
     spans = [time for time in view.times if time.entry.activated_at <= ASKED < (time.until or view.now)]
-    return replace(view, at=ASKED, times=spans)
+    return replace(view, at=ASKED, times=spans, holds=())
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _holds(circuit: Circuit, rollback: Release) -> tuple[Hold, ...]:
+    """One that a rollback set and nobody has lifted; before it one that an operator set, and another lifted."""
+    since = NOW - timedelta(days=30)
+    open_one = a_hold(
+        circuit,
+        number=3,
+        at=NOW,
+        until=NOW + timedelta(days=14),
+        by=rollback.requested_by,
+        why=rollback.reason_asked,
+        release_id=rollback.release_id,
+    )
+    early = a_hold(circuit, number=1, at=since, until=since + timedelta(days=14), by="ops@example.com")
+    lifted = a_hold(
+        circuit, number=2, at=since + timedelta(days=3), by="mona@example.com", why="the sensor is in place"
+    )
+    return tuple(hold_spans((open_one, lifted, early)))
 
 
 def _list() -> tuple[Listed, ...]:

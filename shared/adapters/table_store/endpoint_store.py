@@ -12,7 +12,7 @@ from shared.adapters.table_store.rows import versioned
 from shared.adapters.table_store.table import Table, Write
 from shared.application.ports import Versioned
 from shared.domain.errors import ConflictError
-from shared.domain.model import Circuit, EndpointLock, Environment, LedgerEntry, LedgerNote
+from shared.domain.model import Circuit, EndpointLock, Environment, HoldEntry, LedgerEntry, LedgerNote
 from shared.domain.rows import lock_key
 
 LOCK = "lock"
@@ -38,12 +38,22 @@ class TableEndpointStore:
         locks = (versioned(EndpointLock, rows[partition]).row for partition in wanted if partition in rows)
         return {lock.circuit: lock for lock in locks}
 
-    def write_lock(self, lock: EndpointLock, *, etag: str | None, ledger: LedgerEntry | None = None) -> str:
+    def write_lock(
+        self,
+        lock: EndpointLock,
+        *,
+        etag: str | None,
+        ledger: LedgerEntry | None = None,
+        hold: HoldEntry | None = None,
+    ) -> str:
         partition = _partition(lock.environment, lock.circuit)
         rows = [Write(columns={"PartitionKey": partition, "RowKey": LOCK, **encode(lock)}, etag=etag)]
         if ledger is not None:
             keys = {"PartitionKey": partition, "RowKey": _entry_key(ledger.fence)}
             rows.append(Write(columns={**keys, **encode(ledger)}, etag=None))
+        if hold is not None:
+            keys = {"PartitionKey": partition, "RowKey": _hold_key(hold.number)}
+            rows.append(Write(columns={**keys, **encode(hold)}, etag=None))
         return self._endpoints.write(*rows)[0]
 
     def circuits(self, environment: Environment, plant_id: str = "") -> Sequence[Circuit]:
@@ -79,6 +89,16 @@ class TableEndpointStore:
         rows = {name for fence in fences for name in (_entry_key(fence), _note_key(fence))}
         self._endpoints.delete(*(row for row in self._history(environment, circuit) if row["RowKey"] in rows))
 
+    def holds(self, environment: Environment, circuit: Circuit) -> Sequence[HoldEntry]:
+        return [versioned(HoldEntry, row).row for row in reversed(self._holds(environment, circuit))]
+
+    def remove_holds(self, environment: Environment, circuit: Circuit, numbers: Sequence[int]) -> None:
+        rows = set(map(_hold_key, numbers))
+        self._endpoints.delete(*(row for row in self._holds(environment, circuit) if row["RowKey"] in rows))
+
+    def _holds(self, environment: Environment, circuit: Circuit) -> list[TableEntity]:
+        return self._endpoints.query(in_partition(_partition(environment, circuit), prefixed("h|")))
+
     def _history(self, environment: Environment, circuit: Circuit) -> list[TableEntity]:
         """Ledger rows and what is noted beside them, in one request."""
         between = f"RowKey ge 'd|' and RowKey lt {literal('e}')}"
@@ -87,6 +107,10 @@ class TableEndpointStore:
 
 def _entry_key(fence: int) -> str:
     return f"d|{fence:012d}"
+
+
+def _hold_key(number: int) -> str:
+    return f"h|{number:012d}"
 
 
 def _note_key(fence: int) -> str:

@@ -9,7 +9,7 @@ from shared.application.ports import EndpointStore, Versioned
 from shared.domain.errors import ConflictError
 from shared.domain.model import Circuit, Environment
 from shared.domain.rows import lock_key
-from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, THIRD_CIRCUIT, a_ledger_entry, a_lock
+from tests.support.builders import CIRCUIT, NOW, OTHER_CIRCUIT, THIRD_CIRCUIT, a_hold, a_ledger_entry, a_lock
 
 PRODUCTION = Environment.PRODUCTION
 
@@ -116,6 +116,31 @@ def test_the_locks_of_some_circuits_come_in_one_go(endpoints: EndpointStore) -> 
     found = endpoints.locks_of(PRODUCTION, (THIRD_CIRCUIT, OTHER_CIRCUIT, CIRCUIT))
     assert found == {circuit: a_lock(circuit, want="d") for circuit in (CIRCUIT, THIRD_CIRCUIT)}
     assert not endpoints.locks_of(PRODUCTION, ())
+
+
+def test_holds_are_written_with_the_lock_and_come_newest_first(endpoints: EndpointStore) -> None:
+    """Set by a rollback, lifted by an operator; one that is past its time goes, and only that one."""
+    rollback = a_hold(number=9, until=NOW + timedelta(days=14), release_id="rollback-1")
+    lifted = a_hold(number=10, at=NOW + timedelta(hours=1), by="ann", why="model is fine")
+    etag = endpoints.write_lock(a_lock(holds=9), etag=None, ledger=a_ledger_entry(), hold=rollback)
+    endpoints.write_lock(a_lock(holds=10), etag=etag, hold=lifted)
+    assert list(endpoints.holds(PRODUCTION, CIRCUIT)) == [lifted, rollback]
+    assert [entry.fence for entry in endpoints.ledger(PRODUCTION, CIRCUIT)] == [1]
+    assert not endpoints.holds(PRODUCTION, OTHER_CIRCUIT)
+    endpoints.remove_holds(PRODUCTION, CIRCUIT, [9])
+    endpoints.remove_holds(PRODUCTION, CIRCUIT, [9])
+    assert list(endpoints.holds(PRODUCTION, CIRCUIT)) == [lifted]
+
+
+def test_a_hold_that_is_there_is_never_overwritten(endpoints: EndpointStore) -> None:
+    """Lock and history stay as they were."""
+    etag = endpoints.write_lock(a_lock(holds=1), etag=None, hold=a_hold())
+    with pytest.raises(ConflictError):
+        endpoints.write_lock(a_lock(holds=1, hold_by="x"), etag=etag, hold=a_hold(by="x"))
+    assert list(endpoints.holds(PRODUCTION, CIRCUIT)) == [a_hold()]
+    found = endpoints.lock(PRODUCTION, CIRCUIT)
+    assert found is not None
+    assert found.row.hold_by == ""
 
 
 def test_marked_are_the_rows_that_are_held_now_or_drifted(endpoints: EndpointStore) -> None:

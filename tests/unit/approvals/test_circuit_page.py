@@ -179,6 +179,7 @@ def test_the_api_answers_the_same_question(world: PipelineWorld) -> None:
         },
         "evidence_sha256": world.release("20251210.1").evidence_sha256,
         "drift": "",
+        "hold": None,
     }
     assert circuit_json(CIRCUIT, first - HOUR, world.ports)["at"] is None
     assert "at" not in circuit_json(CIRCUIT, None, world.ports)
