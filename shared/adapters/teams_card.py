@@ -9,6 +9,7 @@ from shared.application.answers import ASKING, SAID, answer_told, answers, lette
 from shared.application.evidence import attention
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
+from shared.application.rollback_told import rollback_name
 from shared.application.summary import next_action, outcome
 from shared.domain.model import (
     NEUTRAL,
@@ -38,7 +39,7 @@ TITLES = {
     Moment.RELEASE_SUCCEEDED: "✅ Release {id} is live in Production",
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
-    Moment.ROLLBACK_ENDED: "Rollback {phase}: {id}",
+    Moment.ROLLBACK_ENDED: "{rollback} {phase}: {id}",
     Moment.CHECK_FAILED: "❌ Smoke test failed after a rollback: {id}",
     Moment.WAY_BACK_STALLED: "❌ Production may be in between: {id} does not go on",
     Moment.DRIFT_FOUND: "❌ Changed outside the pipeline: {count} in Production",
@@ -107,6 +108,7 @@ def _title(letter: Letter) -> str:
         id=release.release_id,
         phase=str(release.phase).replace("_", " "),
         path=release.artifact_path,
+        rollback=rollback_name(release),
         count=release.total,
         gate=GATE_TITLES[gate.gate] if gate else "Approval",
         state=gate.state if gate else "decided",

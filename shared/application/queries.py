@@ -9,7 +9,8 @@ from shared.application.estimate import expected_end
 from shared.application.notices import told
 from shared.application.ports import Ports
 from shared.application.release_list import listed_releases
-from shared.application.summary import ROLLBACK_GOAL, marks_told, merge_history, release_summary, seconds_taken
+from shared.application.rollback_told import ROLLBACK_GOAL, ended_because, is_within_goal, seconds_taken
+from shared.application.summary import marks_told, merge_history, outcome, release_summary
 from shared.application.views import ReleaseQuery, ReleasesView, ReleaseView
 from shared.domain.errors import RequestRefused
 from shared.domain.listing import Listed, Wanted, listed_as
@@ -21,6 +22,7 @@ from shared.domain.model import (
     Gate,
     NoticeState,
     ProcessKind,
+    Release,
     ReleasePhase,
 )
 from shared.domain.naming import timestamp
@@ -148,16 +150,16 @@ class Queries:
             "environment": rollback.environment,
             "phase": rollback.phase,
             "reason": rollback.reason_asked,
-            "outcome": rollback.reason,
+            "outcome": ended_because(rollback, runs),
             "requested_by": rollback.requested_by,
             "requested_at": timestamp(rollback.created_at),
             "ended_at": timestamp(ended) if ended else None,
-            "seconds": seconds_taken(rollback) if ended else None,
+            "seconds": seconds_taken(rollback, runs),
             "goal_seconds": ROLLBACK_GOAL.total_seconds(),
-            "within_goal": seconds_taken(rollback) <= ROLLBACK_GOAL.total_seconds() if ended else None,
+            "within_goal": is_within_goal(rollback, runs),
             "total": rollback.total,
             "notes": list(rollback.warnings),
-            "circuits": [_rolled_back(run) for run in runs],
+            "circuits": [_rolled_back(run, rollback) for run in runs],
             "smoke_test": check_json(Checks(self.ports).view(rollback)),
         }
 
@@ -272,7 +274,7 @@ def _circuit(run: CircuitRun) -> Json:
     }
 
 
-def _rolled_back(run: CircuitRun) -> Json:
+def _rolled_back(run: CircuitRun, rollback: Release) -> Json:
     told = run.evidence.get("rollback")
     seconds = told.get("seconds") if isinstance(told, Mapping) else None
     return {
@@ -284,6 +286,7 @@ def _rolled_back(run: CircuitRun) -> Json:
         "phase": run.phase,
         "seconds": seconds,
         "error": run.error,
+        "outcome": outcome(run, rollback),
     }
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
 from shared.application.diagnosis import START_ANEW
 from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
+from shared.application.rollback_told import after_rollback, rollback_name, took_told
 from shared.domain.model import (
     NEUTRAL,
     UNSUCCESSFUL,
@@ -29,8 +30,6 @@ RULE = "=" * 48
 MOST_MARKS = 20
 MOST_COMPARED = 100
 MOST_NAMED = 5
-ROLLBACK_GOAL = timedelta(minutes=2)
-"""R44: from the request to the verified default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +123,16 @@ def rollback_summary(rollback: Release, runs: Sequence[CircuitRun], marked: Sequ
     ordered = sorted(runs, key=lambda run: run.circuit)
     back = [run for run in ordered if run.phase is CircuitPhase.RESTORED]
     absent = [run for run in ordered if run.phase is not CircuitPhase.RESTORED]
+    name = rollback_name(rollback)
     lines = [
         RULE,
-        "✅ Rollback Complete!" if rollback.phase is ReleasePhase.SUCCEEDED else f"❌ Rollback {words(rollback.phase)}",
+        f"✅ {name} Complete!" if rollback.phase is ReleasePhase.SUCCEEDED else f"❌ {name} {words(rollback.phase)}",
         RULE,
         f"Rollback ID: {rollback.release_id}",
         f"Environment: {rollback.environment}",
         f"Requested By: {rollback.requested_by or 'unknown'}",
         f"Reason: {rollback.reason_asked or 'none was given'}",
-        *([f"Took: {took_told(rollback)}"] if rollback.ended_at else []),
+        *([f"Took: {took_told(rollback, runs)}"] if rollback.ended_at else []),
         "",
         *(["📋 Restored Circuits:", *(f"   - {_spaced(run)} → {_restored(run)}" for run in back), ""] if back else []),
         *(
@@ -145,19 +145,6 @@ def rollback_summary(rollback: Release, runs: Sequence[CircuitRun], marked: Sequ
         RULE,
     ]
     return "\n".join(lines)
-
-
-def took_told(rollback: Release) -> str:
-    """R44: from the request to the last verified default, against the goal."""
-    seconds, goal = seconds_taken(rollback), ROLLBACK_GOAL.total_seconds()
-    verdict = "within" if seconds <= goal else "beyond"
-    return f"{seconds:g} s from the request to the last verified default, {verdict} the goal of {goal:g} s"
-
-
-def seconds_taken(rollback: Release) -> float:
-    """0 while it runs."""
-    ended = rollback.ended_at or rollback.created_at
-    return round((ended - rollback.created_at).total_seconds(), 1)
 
 
 def _restored(run: CircuitRun) -> str:
@@ -272,7 +259,7 @@ def _after_other(process: Release) -> str:
                 "activates the circuit."
             )
         case _:
-            return _after_rollback(process)
+            return after_rollback(process)
 
 
 def _lift(held: Sequence[Circuit]) -> str:
@@ -290,12 +277,6 @@ def _after_failure(retry: str, runs: Sequence[CircuitRun]) -> str:
     if all(run in lost or run.phase in NEUTRAL for run in runs):
         return f"{anew}."
     return f"{anew}; for the others {retry} with “exclude” for {circuits} and a reason."
-
-
-def _after_rollback(rollback: Release) -> str:
-    if rollback.phase is ReleasePhase.FAILED:
-        return "remove the cause, then POST /api/rollbacks with the circuits that were not restored."
-    return "nothing. A hold keeps releases from activating these circuits until it ends or is lifted."
 
 
 def merge_history(release: Release, runs: Sequence[CircuitRun], gates: Sequence[Gate]) -> tuple[HistoryLine, ...]:

@@ -4,7 +4,8 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoes
 
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.progress import STAGES, progress
-from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, took_told, words
+from shared.application.rollback_told import rollback_name, took_told
+from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, words
 from shared.domain.requester import requester_told
 from shared.pages import formats
 from shared.pages.circuit_facts import table
@@ -50,4 +51,5 @@ ENVIRONMENT.globals.update(
     requester_told=requester_told,
     took=took_told,
     who_must_approve=who_must_approve,
+    rollback_name=rollback_name,
 )

@@ -10,6 +10,7 @@ from shared.application.evidence import attention, gate_document
 from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_reject
 from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
+from shared.application.rollback_told import rollback_name
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release
 from shared.domain.naming import rollback_of
 from shared.domain.words import clean
@@ -129,14 +130,12 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
         case Moment.GATE_OPENED | Moment.GATE_REMINDER | Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
             line = _gate_line(letter, gate)
         case Moment.RELEASE_SUCCEEDED:
-            line = f"Release {release.release_id} is live in Production ({count(len(runs), 'circuit')})"
+            line = f"Release {release.release_id} is live in Production ({_live_of(runs)})"
         case Moment.RELEASE_FAILED:
             left = not_as_it_was(activation_rows(release, runs))
             line = f"Release {release.release_id} failed{f', {left}' if left else ''}{_failed_names(runs)}"
         case Moment.ROLLBACK_ENDED:
-            line = (
-                f"Rollback {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
-            )
+            line = f"{rollback_name(release)} {str(release.phase).replace('_', ' ')}: {release.release_id} ({count(len(runs), 'circuit')})"
         case Moment.CHECK_FAILED:
             line = f"Smoke test failed after {rollback_of(release.release_id)}{_failed_names(runs)}"
         case Moment.WAY_BACK_STALLED:
@@ -168,6 +167,11 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
 def one_line(text: str) -> str:
     """Printable characters only, in one line: nothing in a subject can start another header."""
     return clean(text)[:MOST_SUBJECT]
+
+
+def _live_of(runs: Sequence[CircuitRun]) -> str:
+    live = sum(1 for run in runs if run.phase not in NEUTRAL)
+    return count(live, "circuit") if live == len(runs) else f"{live} of {count(len(runs), 'circuit')}"
 
 
 def _failed_names(runs: Sequence[CircuitRun]) -> str:
