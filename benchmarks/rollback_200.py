@@ -4,6 +4,9 @@ Reads take 150 ms, writes 1 s, a switch 20 s, our own storage 10 ms a request, a
 writes a second. Eight messages are handled at once, as host.json has it for one instance. Goal: at most 120 s from the
 request to the last verified default, at most five Azure ML calls and exactly one write per circuit.
 
+The app begins six switches a second, so ten a second are never reached. A second run has the service refuse more than
+four a second, as if others used the rest: what was refused is asked for again, and everything comes back by one write.
+
 Calls are counted at the port. On the wire each is one request, too: a contract test and an end-to-end test count there
 (`test_a_switch_of_a_default_is_a_read_and_a_put_on_the_wire`, `test_one_call_puts_a_circuit_back_...`). What is left
 out of both numbers are the requests for a token, which all calls of an hour share.
@@ -12,6 +15,7 @@ out of both numbers are the requests for a token, which all calls of an hour sha
 """
 
 import heapq
+import logging
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -31,7 +35,7 @@ from tests.support.pipeline_world import PipelineWorld
 CIRCUITS, WORKERS = 200, 8
 READ, WRITE, STORAGE = timedelta(milliseconds=150), timedelta(seconds=1), timedelta(milliseconds=10)
 SWITCH = timedelta(seconds=20)
-MOST_WRITES = 10
+MOST_WRITES, WRITES_LEFT_BY_OTHERS = 10, 4
 WRITES = frozenset({"set_default", "clear_default", "create_deployment", "delete_deployment", "create_endpoint"})
 GOAL, MOST_CALLS = timedelta(seconds=120), 5
 OLD_ID, NEW_ID = "20251203.5", "20251210.1"
@@ -43,9 +47,10 @@ class SlowModels(FakeModels):
 
     world: PipelineWorld
 
-    def __init__(self, world: PipelineWorld) -> None:
+    def __init__(self, world: PipelineWorld, most_writes: int) -> None:
         super().__init__(clock=world.clock, operation_time=SWITCH)
         self.world = world
+        self.most_writes = most_writes
         self.counted: Counter[tuple[str, str]] = Counter()
         self.refused = 0
         self._written: list[datetime] = []
@@ -55,8 +60,9 @@ class SlowModels(FakeModels):
         self.counted[str(args.get("endpoint") or args.get("name")), method] += 1
         self.world.clock.forward(WRITE if method in WRITES else READ)
         if method in WRITES:
-            if sum(abs(at - other) < timedelta(seconds=1) for other in self._written) >= MOST_WRITES:
+            if sum(abs(at - other) < timedelta(seconds=1) for other in self._written) >= self.most_writes:
                 self.refused += 1
+                self.counted[str(args.get("endpoint") or args.get("name")), method] -= 1
                 raise TransientError("429 Too Many Requests", retry_after=timedelta(seconds=5))
             self._written.append(at)
         super()._enter(method, **args)
@@ -68,7 +74,7 @@ class Measured:
 
     seconds: float
     most_calls: int
-    """Azure ML calls of the circuit that needed most."""
+    """Azure ML calls of the circuit that needed most; a write that was refused is none."""
     writes: Counter[int]
     """How many circuits were written how often."""
     refused: int
@@ -81,10 +87,10 @@ def circuit(n: int) -> Circuit:
     return Circuit(plant_id=f"PLANT{n // 10:03}", circuit_id=f"CIRCUIT{n % 10:02}")
 
 
-def an_estate(circuits: int) -> tuple[PipelineWorld, SlowModels]:
+def an_estate(circuits: int, most_writes: int = MOST_WRITES) -> tuple[PipelineWorld, SlowModels]:
     """Endpoints on which two releases have gone live, as the ledger has it."""
     world = PipelineWorld()
-    models = SlowModels(world)
+    models = SlowModels(world, most_writes)
     old, new = deployment_name(OLD_ID), deployment_name(NEW_ID)
     for one in map(circuit, range(circuits)):
         models.add_endpoint(PRODUCTION, endpoint_name(TEMPLATE, one), default=new, deployments=[old, new])
@@ -105,9 +111,9 @@ def _takes_its_time(world: PipelineWorld) -> None:
     world.clock.forward(STORAGE)
 
 
-def roll_back(circuits: int = CIRCUITS, workers: int = WORKERS) -> Measured:
+def roll_back(circuits: int = CIRCUITS, workers: int = WORKERS, *, most_writes: int = MOST_WRITES) -> Measured:
     """All of them in one request, by so many messages at a time."""
-    world, models = an_estate(circuits)
+    world, models = an_estate(circuits, most_writes)
     asked = world.clock.now()
     request = RollbackRequest(requested_by="ops", reason="benchmark", circuits=tuple(map(circuit, range(circuits))))
     started = Rollbacks(world.ports).request(request)
@@ -148,17 +154,24 @@ def _work(world: PipelineWorld, workers: int) -> None:
         heapq.heappush(free, world.clock.now())
 
 
+def told(found: Measured, circuits: int, most_writes: int) -> str:
+    return (
+        f"{circuits} circuits, at most {most_writes} writes a second: {found.seconds:.1f} s from the request to the last "
+        f"verified default; at most {found.most_calls} Azure ML calls per circuit, each one request on the wire; writes per "
+        f"circuit {dict(found.writes)}, and {found.refused} answers 429; {found.restored} restored, {found.back} read back"
+    )
+
+
 def main(circuits: int, workers: int) -> int:
     """Prints the numbers; 1 if a goal is missed."""
+    logging.disable(logging.WARNING)
+    print(f"{workers} messages at a time; goals: {GOAL.total_seconds():g} s, {MOST_CALLS} calls, one write per circuit")
     found = roll_back(circuits, workers)
-    print(
-        f"{circuits} circuits, {workers} messages at a time: {found.seconds:.1f} s from the request to the last verified "
-        f"default (goal {GOAL.total_seconds():g} s); at most {found.most_calls} Azure ML calls per circuit, each one request "
-        f"on the wire (goal {MOST_CALLS}); writes per circuit {dict(found.writes)}; {found.refused} answers 429; "
-        f"{found.restored} restored, {found.back} read back"
-    )
+    print(told(found, circuits, MOST_WRITES))
+    crowded = roll_back(circuits, workers, most_writes=WRITES_LEFT_BY_OTHERS)
+    print(told(crowded, circuits, WRITES_LEFT_BY_OTHERS))
     good = found.seconds <= GOAL.total_seconds() and found.most_calls <= MOST_CALLS
-    return 0 if good and found.writes == {1: circuits} and found.back == circuits else 1
+    return 0 if good and all(one.writes == {1: circuits} and one.back == circuits for one in (found, crowded)) else 1
 
 
 if __name__ == "__main__":

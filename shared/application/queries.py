@@ -119,13 +119,22 @@ class Queries:
         Raises:
             RequestRefused: 400, the cursor or a filter is not usable.
         """
-        wanted = wanted_of(asked)
+        found, following = self._listed(wanted_of(asked), limit, cursor)
+        return ReleasesView(releases=found, now=self.ports.clock.now(), asked=asked, next_cursor=following)
+
+    def _listed(self, wanted: Wanted, limit: int, cursor: str) -> tuple[Sequence[Listed], str]:
         try:
-            found, following = listed_releases(wanted, self.ports, limit=limit, cursor=cursor)
+            return listed_releases(wanted, self.ports, limit=limit, cursor=cursor)
         except ValueError as error:
             detail = "This cursor is none of ours: give the one that came with the page before, or none."
             raise RequestRefused(400, "Unknown cursor", detail) from error
-        return ReleasesView(releases=found, now=self.ports.clock.now(), asked=asked, next_cursor=following)
+
+    def rollbacks(self, asked: ReleaseQuery, *, limit: int = 50, cursor: str = "") -> Json:
+        """`GET /api/rollbacks`: from the same index, by days, the newest first; RequestRefused as above."""
+        wanted = replace(wanted_of(asked), kind=ProcessKind.ROLLBACK)
+        found, following = self._listed(wanted, limit, cursor)
+        told = sorted(found, key=lambda listed: listed.created_at, reverse=True)
+        return {"rollbacks": [_rollback_head(listed) for listed in told], "cursor": following}
 
     def releases(self, asked: ReleaseQuery, *, limit: int = 50, cursor: str = "") -> Json:
         """`GET /api/releases`."""
@@ -252,6 +261,18 @@ def _head(release: Listed) -> Json:
         "created_at": timestamp(release.created_at),
         "ended_at": timestamp(release.ended_at) if release.ended_at else None,
         "evidence_sha256": release.evidence_sha256,
+    }
+
+
+def _rollback_head(listed: Listed) -> Json:
+    return {
+        "rollback_id": listed.release_id,
+        "phase": listed.phase,
+        "outcome": listed.reason,
+        "total": listed.total,
+        "requested_by": listed.requested_by,
+        "requested_at": timestamp(listed.created_at),
+        "ended_at": timestamp(listed.ended_at) if listed.ended_at else None,
     }
 
 

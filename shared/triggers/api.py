@@ -16,13 +16,20 @@ from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.model import Circuit, GateName
 from shared.domain.naming import timestamp
-from shared.triggers.http import API_HEADERS, LONGEST_BODY, json_reply, problem, read_json, release_query, replies
+from shared.triggers.http import (
+    API_HEADERS,
+    LONGEST_BODY,
+    json_reply,
+    limit_of,
+    problem,
+    read_json,
+    release_query,
+    replies,
+)
 from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
 from shared.triggers.words import Name, Reason
 
 blueprint = func.Blueprint()
-
-MOST_LISTED = 200
 
 
 class CancelBody(BaseModel):
@@ -65,9 +72,7 @@ def start_release(req: func.HttpRequest) -> func.HttpResponse:
 def list_releases(req: func.HttpRequest) -> func.HttpResponse:
     """Releases, newest first."""
     _caller(req, READER)
-    found = Queries(ports()).releases(
-        release_query(req), limit=_limit(req.params.get("limit", "50")), cursor=req.params.get("cursor", "")
-    )
+    found = Queries(ports()).releases(release_query(req), limit=limit_of(req), cursor=req.params.get("cursor", ""))
     return json_reply(found)
 
 
@@ -138,9 +143,3 @@ def _caller(req: func.HttpRequest, role: str) -> str:
 
 def _asked(req: func.HttpRequest, body: CancelBody) -> Asked:
     return asked(_caller(req, OPERATOR), claimed=body.requested_by, reason=body.reason)
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_LISTED):
-        raise RequestRefused(400, "Bad limit", f"limit must be a number from 1 to {MOST_LISTED}.")
-    return int(text)

@@ -17,6 +17,7 @@ from shared.telemetry import log
 PROBLEM = "application/problem+json"
 API_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 LONGEST_BODY = 1_000_000
+MOST_LISTED = 200
 
 type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -47,6 +48,14 @@ def page(html: str, status: int = 200, headers: Mapping[str, str] | None = None)
 def release_query(request: func.HttpRequest) -> ReleaseQuery:
     """The filters of a list of releases, page and API alike."""
     return ReleaseQuery(**{field.name: request.params.get(field.name, "") for field in fields(ReleaseQuery)})
+
+
+def limit_of(request: func.HttpRequest) -> int:
+    """How much of a list is asked for. RequestRefused: 400."""
+    text = request.params.get("limit", "50")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_LISTED):
+        raise RequestRefused(400, "Bad limit", f"limit must be a number from 1 to {MOST_LISTED}.")
+    return int(text)
 
 
 def wants_json(request: func.HttpRequest) -> bool:

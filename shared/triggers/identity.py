@@ -64,7 +64,8 @@ class Asked:
 def asked(signed_in: str, *, claimed: str, reason: str) -> Asked:
     """A key identifies nobody, so a name with it is a claim; beside somebody signed in it stands with the reason."""
     if not signed_in:
-        return Asked(by=f"function key, claims to be {claimed or 'nobody'}", reason=reason)
+        by = f"function key, claims to be {claimed}" if claimed else "function key, gave no name"
+        return Asked(by=by, reason=reason)
     if not claimed or same_person(signed_in, claimed):
         return Asked(by=signed_in, reason=reason)
     return Asked(by=signed_in, reason=f"(claims to be {claimed}) {reason}")

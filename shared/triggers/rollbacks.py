@@ -10,10 +10,11 @@ from shared.application.drift import Drift
 from shared.application.holds import Holds
 from shared.application.queries import Queries
 from shared.application.rollbacks import RollbackRequest, Rollbacks
+from shared.application.views import ReleaseQuery
 from shared.bootstrap import ports, settings
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import timestamp
-from shared.triggers.http import json_reply, read_json, replies
+from shared.triggers.http import json_reply, limit_of, read_json, replies
 from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
 from shared.triggers.words import Name, Reason
 
@@ -88,6 +89,15 @@ def start_rollback(req: func.HttpRequest) -> func.HttpResponse:
     url = f"{settings().public_url}/api/rollbacks/{started.rollback_id}"
     reply = {"rollback_id": started.rollback_id, "status_url": url, "notes": list(started.notes)}
     return json_reply(reply, 202 if started.is_new else 200, {"Location": url})
+
+
+@blueprint.route(route="api/rollbacks", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@replies()
+def list_rollbacks(req: func.HttpRequest) -> func.HttpResponse:
+    """Rollbacks, the newest day first."""
+    caller(req, auth_enabled=settings().website_auth_enabled, role=READER)
+    wanted = ReleaseQuery(**{name: req.params.get(name, "") for name in ("phase", "since", "until")})
+    return json_reply(Queries(ports()).rollbacks(wanted, limit=limit_of(req), cursor=req.params.get("cursor", "")))
 
 
 @blueprint.route(route="api/rollbacks/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

@@ -7,6 +7,7 @@ import pytest
 
 from shared.adapters.teams_card import card_message
 from shared.application.queries import Queries
+from shared.application.views import ReleaseQuery
 from shared.domain.model import Channel, CircuitPhase, Environment, Moment, ReleasePhase
 from shared.domain.naming import deployment_name
 from shared.pages import render_mail
@@ -103,3 +104,19 @@ def test_the_subject_of_a_success_counts_what_went_live() -> None:
     letter = a_letter(Moment.RELEASE_SUCCEEDED, release=a_release(phase=ReleasePhase.SUCCEEDED), runs=runs)
     assert "(1 of 3 circuits)" in render_mail(letter, ESTATE).subject
     assert "(3 circuits)" in render_mail(replace(letter, runs=three_live()), ESTATE).subject
+
+
+def test_rollbacks_can_be_listed_the_newest_first(world: PipelineWorld) -> None:
+    """From the index: one that runs, and those that have ended; releases are none of them."""
+    first = world.roll_back(CIRCUIT).rollback_id
+    world.run()
+    world.clock.forward(timedelta(days=1))
+    second = world.roll_back(OTHER_CIRCUIT).rollback_id
+    heads = Queries(world.ports).rollbacks(ReleaseQuery())["rollbacks"]
+    assert isinstance(heads, list)
+    assert [(one["rollback_id"], one["phase"]) for one in heads] == [(second, "rolling_back"), (first, "succeeded")]
+    assert heads[0]["requested_by"] == "ops"
+    page = Queries(world.ports).rollbacks(ReleaseQuery(), limit=1)
+    assert [one["rollback_id"] for one in page["rollbacks"]] == [second]  # type: ignore[attr-defined]
+    ended = Queries(world.ports).rollbacks(ReleaseQuery(phase="succeeded"))["rollbacks"]
+    assert [one["rollback_id"] for one in ended] == [first]  # type: ignore[attr-defined]

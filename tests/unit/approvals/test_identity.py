@@ -78,7 +78,7 @@ def test_a_header_longer_than_any_real_one_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("signed_in", "claimed", "by", "reason"),
     [
-        ("", "", "function key, claims to be nobody", "why"),
+        ("", "", "function key, gave no name", "why"),
         ("", ADA, f"function key, claims to be {ADA}", "why"),
         (ADA, "", ADA, "why"),
         (ADA, f" <{ADA.upper()}>", ADA, "why"),

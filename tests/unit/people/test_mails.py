@@ -207,3 +207,14 @@ def test_a_link_in_an_artifact_does_not_become_one_in_the_channel() -> None:
     """Cards read Markdown."""
     letter = a_letter(release=a_release(requested_by="[sign in](https://evil.example)"))
     assert "](" not in json.dumps(card_message(letter))
+
+
+def test_a_held_circuits_line_does_not_promise_what_will_not_be() -> None:
+    """Issue 4.3: it stays what it is, unless the hold has ended or is lifted before."""
+    held = a_run(phase=CircuitPhase.TESTED, evidence={"hold": "held since noon, by ops, because noise"})
+    production = (a_gate(GateName.PRODUCTION),)
+    text = render_mail(a_letter(runs=(held,), gates=production), ESTATE).text
+    assert "would stay, for it is held" in text
+    assert "unless the hold is lifted, or has ended, before" in text
+    free = render_mail(a_letter(runs=(replace(held, evidence={}),), gates=production), ESTATE).text
+    assert f"would be: {held.deployment}" in free
