@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.application.ports import Deployment, Endpoint, ModelVersion, Ports
-from shared.domain.model import CircuitRun, Environment
+from shared.domain.model import Circuit, CircuitRun, Environment
+from shared.domain.naming import endpoint_tags
 
 SOURCE_VERSION = "source_version"
 """The Registry property that names the Dev version a model was copied from (D12)."""
@@ -81,6 +82,12 @@ def model_name_of(model_id: str) -> str:
 def is_other_circuits(deployment: Deployment, model_name: str) -> bool:
     """Does it run a model of another name? One that can't be read counts as the circuit's own."""
     return model_name_of(deployment.model_id) not in {"", model_name}
+
+
+def is_anothers(endpoint: Endpoint, circuit: Circuit) -> bool:
+    """Is the endpoint tagged for another circuit? One without our tags is nobody's (R59)."""
+    ours = endpoint_tags(circuit)
+    return any(endpoint.tags.get(tag, value) != value for tag, value in ours.items())
 
 
 def metrics_of(model: ModelVersion) -> dict[str, float]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from shared.application.live import is_anothers
 from shared.application.locks import hold_told
 from shared.application.plans import RollbackTarget
 from shared.application.ports import Ports
@@ -34,6 +35,11 @@ class CircuitPreview:
     def name(self) -> str:
         return str(self.target.circuit)
 
+    @property
+    def live_release(self) -> str:
+        """The release whose deployment is live; empty: none of ours, or somebody has switched to another one."""
+        return self.target.release_id if self.live == self.target.live else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackPreview:
@@ -41,6 +47,12 @@ class RollbackPreview:
     notes: Sequence[str] = ()
     refused: str = ""
     """Why nothing can go back; empty: something can."""
+
+
+def _already(live: str, target: RollbackTarget) -> Sequence[str]:
+    if live != target.to:
+        return ()
+    return (f"{live} is live already, by somebody outside this app; the rollback makes it what should be live",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,11 @@ class Previews:
         live = endpoint.default if endpoint else ""
         if stored and live not in {stored.row.want, stored.row.live}:
             changed = f"{live or 'nothing'} is live, {stored.row.live} should be: it was changed outside this app"
-            attention = (*attention, changed)
+            attention = (*attention, changed, *_already(live, target))
         health = way.problem or (way.deployment.state if way.deployment else "")
+        if endpoint and is_anothers(endpoint, circuit):
+            health = f"{name} is tagged for another circuit"
+            return replace(unknown, live=live, attention=attention, healthy=False, health=health)
         return replace(unknown, live=live, attention=attention, healthy=not way.problem, health=health)
 
     def _told(self, lock: EndpointLock) -> Sequence[str]:

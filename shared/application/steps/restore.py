@@ -19,9 +19,10 @@ from shared.application.endpoints import (
     want_previous,
     want_rolled_back,
 )
+from shared.application.live import is_anothers
 from shared.application.locks import LockLost
 from shared.application.plans import TARGET
-from shared.application.ports import Ports
+from shared.application.ports import Endpoint, Ports
 from shared.application.way_back import WaysBack
 from shared.application.work import Work
 from shared.domain.errors import PermanentError, TransientError
@@ -92,7 +93,8 @@ def _roll_back(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             next_action = "next: look at what is live now, then ask again with that in `from`, or without"
             return failed(ports, f"{told}; nothing was changed", (next_action,))
         case Wanted(lock=lock):
-            return _to_target(work, ports, lock.fence, seen.facts)
+            other = seen.endpoint if seen.endpoint and seen.endpoint.default != lock.want else None
+            return _to_target(work, ports, lock.fence, seen.facts, other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +104,21 @@ class _Target:
     problem: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     """Evidence."""
+    endpoint: Endpoint | None = None
+    """As it was looked at beside it."""
 
 
 def _look_at_target(work: Work, ports: Ports) -> _Target:
-    run = work.run
-    ways = WaysBack(ports=ports, environment=work.release.environment, circuit=run.circuit, endpoint=run.endpoint)
+    run, environment = work.run, work.release.environment
+    endpoint = ports.models.endpoint(environment, run.endpoint)
+    if endpoint and is_anothers(endpoint, run.circuit):
+        return _Target(problem=f"{run.endpoint} is tagged for another circuit")
+    ways = WaysBack(ports=ports, environment=environment, circuit=run.circuit, endpoint=run.endpoint)
     seen = ways.look_at(run.target)
     if seen.problem or seen.deployment is None:
         return _Target(problem=seen.problem)
     told = {"deployment": run.target, "state": seen.deployment.state, "model": seen.deployment.model_id}
-    return _Target(facts={TARGET: told})
+    return _Target(facts={TARGET: told}, endpoint=endpoint)
 
 
 def _has_begun(work: Work, ports: Ports) -> bool:
@@ -120,11 +127,13 @@ def _has_begun(work: Work, ports: Ports) -> bool:
     return held is not None and held.row.owner == work.run.release_id
 
 
-def _to_target(work: Work, ports: Ports, fence: int, seen: Mapping[str, object]) -> CircuitEvent | StillRunning:
+def _to_target(
+    work: Work, ports: Ports, fence: int, seen: Mapping[str, object], endpoint: Endpoint | None
+) -> CircuitEvent | StillRunning:
     """Whatever breaks from here on, what was seen before is kept: the look at the target is not repeated."""
     run, facts = work.run, {"fence": fence, "evidence": seen}
     try:
-        reached = converge(work.release.environment, run.circuit, run.endpoint, ports)
+        reached = converge(work.release.environment, run.circuit, run.endpoint, ports, seen=endpoint)
         if isinstance(reached, Converged):
             note_seen_live(reached, ports)
     except (PermanentError, TransientError) as error:
