@@ -9,6 +9,7 @@ from shared.domain.errors import RequestRefused
 
 MOST_WRONG_CODES = 5
 """Then the link is void."""
+LINK_IS_VOID = "The code was wrong too often. Somebody else who was told can go on, or use POST /api/rollbacks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,11 @@ class RollbackCodes:
     """Who may confirm a rollback by a personal link."""
 
     ports: Ports
+
+    def is_void(self, claim: RollbackClaim) -> bool:
+        """Was this person's code wrong too often? Then nobody shall fill in a form for nothing."""
+        stored = self.ports.releases.release(claim.release_id)
+        return stored is not None and stored.row.wrong_codes.get(claim.recipient, 0) >= MOST_WRONG_CODES
 
     def check(self, claim: RollbackClaim, code: str) -> None:
         """Five wrong codes void the link.
@@ -38,6 +44,6 @@ class RollbackCodes:
             tries += 1
         left = MOST_WRONG_CODES - tries
         if left <= 0:
-            detail = "The code was wrong too often. Somebody else who was told can go on, or use POST /api/rollbacks."
-            raise RequestRefused(403, "This link is void", detail)
-        raise RequestRefused(403, "Wrong code", f"The code is wrong; {left} tries left. It stands in your mail.")
+            raise RequestRefused(403, "This link is void", LINK_IS_VOID)
+        tries_left = "1 try" if left == 1 else f"{left} tries"
+        raise RequestRefused(403, "Wrong code", f"The code is wrong; {tries_left} left. It stands in your mail.")

@@ -217,7 +217,11 @@ class Gates:
         left = MOST_WRONG_CODES - tries
         if left <= 0:
             return Outcome(verdict=Verdict.LINK_VOID, view=replace(view, standing=Standing.LINK_VOID, gate=row))
-        return Outcome(verdict=Verdict.WRONG_CODE, view=replace(view, gate=row), message=f"{left} tries left")
+        return Outcome(
+            verdict=Verdict.WRONG_CODE,
+            view=replace(view, gate=row),
+            message="1 try left" if left == 1 else f"{left} tries left",
+        )
 
     def _problem(self, answer: Answer, release: Release, gate: Gate) -> str:
         if answer.decision not in {APPROVE, REJECT}:

@@ -8,11 +8,12 @@ from shared.application.live import is_anothers
 from shared.application.locks import hold_told
 from shared.application.plans import RollbackTarget
 from shared.application.ports import Ports
+from shared.application.rollback_affected import Newer, affected, newer_releases
 from shared.application.rollback_request import RollbackRequest
 from shared.application.rollbacks import Rollbacks
 from shared.application.way_back import WaysBack
 from shared.domain.errors import PipelineError, RequestRefused
-from shared.domain.model import EndpointLock
+from shared.domain.model import EndpointLock, Environment
 
 MOST_LOOKED_AT, LOOKS_AT_ONCE = 96, 16
 """Two reads each: a page of as many circuits opens in two seconds."""
@@ -47,6 +48,10 @@ class RollbackPreview:
     notes: Sequence[str] = ()
     refused: str = ""
     """Why nothing can go back; empty: something can."""
+    affected: Sequence[str] = ()
+    """Releases that are at work or waiting with these circuits, a sentence each."""
+    newer: Sequence[Newer] = ()
+    """Releases that are newer than the one that is to go back: they can be taken back instead."""
 
 
 def _already(live: str, target: RollbackTarget) -> Sequence[str]:
@@ -65,18 +70,26 @@ class Previews:
         Raises:
             RequestRefused: 404 nothing known by that name.
         """
+        newer = self._newer(request)
         try:
             plan, notes = Rollbacks(self.ports).plan(request)
         except RequestRefused as error:
             if error.status != 409:
                 raise
-            return RollbackPreview(refused=error.detail)
+            return RollbackPreview(refused=error.detail, newer=newer)
         looked, rest = plan.targets[:MOST_LOOKED_AT], plan.targets[MOST_LOOKED_AT:]
         with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as pool:
             seen = list(pool.map(lambda target: self._look(request, target), looked))
         later = "is looked at before anything is changed"
         unseen = [CircuitPreview(target=target, health=later, healthy=None, live=target.live) for target in rest]
-        return RollbackPreview(circuits=(*seen, *unseen), notes=notes)
+        also = affected({target.circuit for target in plan.targets}, request.environment, self.ports)
+        return RollbackPreview(circuits=(*seen, *unseen), notes=notes, affected=also, newer=newer)
+
+    def _newer(self, request: RollbackRequest) -> Sequence[Newer]:
+        if not request.release_id or request.environment is Environment.TEST:
+            return ()
+        locks = self.ports.endpoints.locks_of(request.environment, Rollbacks(self.ports).known(request))
+        return newer_releases(request.release_id, locks, self.ports)
 
     def _look(self, request: RollbackRequest, target: RollbackTarget) -> CircuitPreview:
         environment, circuit, name = request.environment, target.circuit, target.endpoint

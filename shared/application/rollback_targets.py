@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.application.locks import activation_by
 from shared.application.plans import RollbackTarget
 from shared.application.ports import Ports
+from shared.application.rollback_affected import how_it_came
 from shared.application.way_back import WaysBack
 from shared.domain.errors import TransientError
 from shared.domain.model import Circuit, CircuitPhase, EndpointLock, Environment, LedgerEntry
@@ -122,7 +123,10 @@ class Targets:
         switching = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
         under_way = lock.owner == self.release_id and not found[0].row.is_terminal and run.phase in switching
         if lock.want != run.deployment and not under_way:
-            return _Way(problem=f"{lock.circuit}: {lock.want} should be live, not {run.deployment}")
+            how = how_it_came(ledger, self.ports)
+            return _Way(
+                problem=f"{lock.circuit}: {lock.want} should be live, not {run.deployment}{how and f' ({how})'}"
+            )
         replaced = activation_by(ledger, self.release_id, run.deployment)
         in_test = lock.environment is Environment.TEST
         previous = (replaced.previous if replaced else "") if in_test else run.previous_deployment

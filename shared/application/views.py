@@ -129,6 +129,9 @@ class RollbackFormView:
     """`PLANT/CIRCUIT` of those that are ticked."""
     reason: str = ""
     smoke_test: bool = False
+    takes_all: bool = False
+    newer_urls: Mapping[str, str] = field(default_factory=dict)
+    """Release that is newer on the same circuits -> the page that takes it back; empty: for this reader there is none."""
     problem: str = ""
     """Why the last confirmation was not taken."""
     view_url: str = ""

@@ -8,14 +8,14 @@ from urllib.parse import quote, urlencode, urlsplit
 import azure.functions as func
 from werkzeug.http import dump_cookie
 
-from shared.application.codes import RollbackCodes
+from shared.application.codes import LINK_IS_VOID, RollbackCodes
 from shared.application.queries import Queries, circuit_of
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import Rollbacks
 from shared.application.views import RollbackFormView
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.pages import render_rollback, render_rollback_form
+from shared.pages import render_error, render_rollback, render_rollback_form
 from shared.triggers.http import is_same_origin, page, replies
 from shared.triggers.reader import reader_of, turned_away
 from shared.triggers.rollback_visitor import (
@@ -120,6 +120,8 @@ def _start(visitor: RollbackVisitor, said: Confirmation) -> str:
 def _form_page(
     visitor: RollbackVisitor, cookie: str, said: Confirmation, refused: RequestRefused | None = None
 ) -> func.HttpResponse:
+    if visitor.needs_code and visitor.claim and RollbackCodes(ports()).is_void(visitor.claim):
+        return page(render_error(403, "This link is void", LINK_IS_VOID), 403)
     preview = Previews(ports()).of(visitor.request)
     only = [circuit.name for circuit in preview.circuits] if len(preview.circuits) == 1 else []
     view = RollbackFormView(
@@ -134,12 +136,22 @@ def _form_page(
         chosen=said.circuits or only,
         reason=said.reason,
         smoke_test=said.smoke_test,
+        takes_all=said.takes_all,
         problem=refused.detail if refused else "",
         view_url=_back(visitor),
+        newer_urls={one.release_id: _newer_url(visitor, one.release_id) for one in preview.newer},
     )
     secure = settings().public_url.startswith("https://")
     set_cookie = dump_cookie(COOKIE, cookie, path="/rollbacks", httponly=True, samesite="Strict", secure=secure)
     return page(render_rollback_form(view), refused.status if refused else 200, {"Set-Cookie": set_cookie})
+
+
+def _newer_url(visitor: RollbackVisitor, release_id: str) -> str:
+    """Empty: who only looks can't go on from here."""
+    if visitor.claim is None:
+        return ""
+    by = {"link": visitor.link} if visitor.needs_code else {}
+    return f"/rollbacks/new?{urlencode({**by, 'release': release_id})}"
 
 
 def _back(visitor: RollbackVisitor) -> str:

@@ -1,7 +1,7 @@
 """Who stands at the rollback page, what it is about, and what they sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from urllib.parse import quote
 
@@ -13,10 +13,11 @@ from werkzeug.http import parse_cookie
 
 from shared.application.ports import RollbackClaim
 from shared.application.queries import circuit_of
+from shared.application.rollback_affected import follows
 from shared.application.rollbacks import RollbackRequest
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit
+from shared.domain.model import Circuit, Environment
 from shared.domain.words import clean
 from shared.triggers.identity import OPERATOR, Principal, principal
 from shared.triggers.reader import reader_of
@@ -41,6 +42,8 @@ class RollbackVisitor:
     needs_code: bool = False
     view_token: str = ""
     """A reader's own; it is carried on, for a fresh one would outlive it."""
+    link: str = ""
+    """The personal one; it also opens what is newer on the same circuits."""
 
 
 def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
@@ -50,16 +53,38 @@ def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
         SignInNeeded: entra mode, and nobody is signed in.
         RequestRefused: 403, 404.
     """
+    visitor = _visitor_of(req)
+    return replace(visitor, request=replace(visitor.request, environment=_environment(req)))
+
+
+def _environment(req: func.HttpRequest) -> Environment:
+    named = req.params.get("environment", "") or Environment.PRODUCTION
+    if named not in Environment:
+        raise RequestRefused(400, "Which environment?", f"environment must be one of {', '.join(Environment)}.")
+    return Environment(named)
+
+
+def _visitor_of(req: func.HttpRequest) -> RollbackVisitor:
     claim = ports().tokens.read_rollback(req.params.get("link", ""))
     reader = reader_of(req)
     viewed = reader.claim.release_id if reader.claim else ""
     if settings().approval_mode == "link":
-        about = (reader.has_link_to_all and req.params.get("release", "")) or viewed
-        return _by_link(claim, about, reader.token)
+        asked = req.params.get("release", "")
+        about = (reader.has_link_to_all and asked) or viewed
+        visitor = replace(_by_link(claim, about, reader.token), link=req.params.get("link", ""))
+        return _about_newer(visitor, asked) if claim and asked not in {"", claim.release_id} else visitor
     who = principal(req, auth_enabled=settings().website_auth_enabled)
     if who is None:
         raise SignInNeeded
-    return _signed_in(req, who, claim.release_id if claim else viewed)
+    return _signed_in(req, who, req.params.get("release", "") or (claim.release_id if claim else viewed))
+
+
+def _about_newer(visitor: RollbackVisitor, release_id: str) -> RollbackVisitor:
+    """The way back from a release that is newer on the same circuits: while it is activated nobody has a mail of it."""
+    if not follows(release_id, visitor.request.release_id, ports()):
+        detail = f"Release {release_id!r} is not newer than the one of this link on any of its circuits."
+        raise RequestRefused(403, "Not what this link opens", detail)
+    return replace(visitor, request=_asked(release_id=release_id), about=f"release {release_id}")
 
 
 def _by_link(claim: RollbackClaim | None, viewed: str, token: str) -> RollbackVisitor:
@@ -85,7 +110,6 @@ def _signed_in(req: func.HttpRequest, who: Principal, release_id: str) -> Rollba
     """A release from its link, or whatever the address names."""
     if OPERATOR not in who.roles:
         raise RequestRefused(403, "Role missing", f"{who.name} needs the role {OPERATOR} to roll back.")
-    release_id = release_id or req.params.get("release", "")
     plant, circuit = req.params.get("plant", ""), req.params.get("circuit", "")
     if sum(map(bool, (release_id, plant, circuit))) != 1:
         raise RequestRefused(400, "What shall go back?", "Name one in the address: ?release=, ?plant= or ?circuit=.")
@@ -124,6 +148,8 @@ class Confirmation:
     code: str
     csrf: str
     smoke_test: bool = False
+    takes_all: bool = False
+    """The box for all of them was ticked."""
 
 
 def read_confirmation(req: func.HttpRequest) -> Confirmation:
@@ -133,9 +159,11 @@ def read_confirmation(req: func.HttpRequest) -> Confirmation:
         RequestRefused: 400, 413, 415.
     """
     form = _form(req)
+    seen = {name.removeprefix("from:"): value for name, value in form.items() if name.startswith("from:")}
     return Confirmation(
-        circuits=tuple(dict.fromkeys(form.getlist("circuit"))),
-        seen={name.removeprefix("from:"): value for name, value in form.items() if name.startswith("from:")},
+        circuits=tuple(seen) if form.get("all", "") == "yes" else tuple(dict.fromkeys(form.getlist("circuit"))),
+        takes_all=form.get("all", "") == "yes",
+        seen=seen,
         reason=clean(form.get("reason", "")),
         code=form.get("code", ""),
         csrf=form.get("csrf", ""),

@@ -18,6 +18,7 @@ from shared.application.evidence import gate_evidence
 from shared.application.hold_history import Hold, hold_spans
 from shared.application.plans import RollbackTarget
 from shared.application.ports import GateLink, Letter
+from shared.application.rollback_affected import Newer
 from shared.application.rollback_preview import CircuitPreview, RollbackPreview
 from shared.application.summary import release_summary
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
@@ -82,6 +83,9 @@ from tests.support.release_samples import (
 )
 
 IN_TEST = STARTED + timedelta(minutes=11, seconds=30)
+WAITING = (
+    "release 20251210.6 is awaiting production approval with PLANT001/CIRCUIT01: it will leave them out as long as they are held",
+)
 DECISION = GateDecision(
     at=NOW,
     decision="approve",
@@ -225,6 +229,7 @@ def sample_pages() -> Mapping[str, str]:
                 check=CheckView(phase=ReleasePhase.FAILED, has_ended=True, runs=checked_runs()),
             )
         ),
+        "rollback-newer": render_rollback_form(a_refused_form()),
         "rollback-new": render_rollback_form(a_rollback_form()),
         "rollback-to-look-at": render_rollback_form(a_rollback_form(may_confirm=False)),
         "rollback-refused": render_rollback_form(
@@ -272,7 +277,7 @@ def a_rollback_form(**changes: object) -> RollbackFormView:
     ]
     view = RollbackFormView(
         about="release 20251210.1",
-        preview=RollbackPreview(circuits=circuits),
+        preview=RollbackPreview(circuits=circuits, affected=WAITING),
         environment=Environment.PRODUCTION,
         hold_days=14,
         may_confirm=True,
@@ -283,6 +288,17 @@ def a_rollback_form(**changes: object) -> RollbackFormView:
         view_url="/releases/20251210.1?view=x",
     )
     return replace(view, **changes)  # type: ignore[arg-type]  # columns of the dataclass
+
+
+def a_refused_form() -> RollbackFormView:
+    """By the mail about a release whose circuits a newer one is just taking."""
+    newer = Newer(release_id="20251210.5", circuits=CIRCUITS, is_at_work=True)
+    said = "PLANT001/CIRCUIT01: deployment-20251210-5 should be live, not deployment-20251210-1 (release 20251210.5 "
+    refused = f"{said}has been activating it since 2025-12-10T15:01:00Z). Nothing was changed."
+    return a_rollback_form(
+        preview=RollbackPreview(refused=refused, newer=(newer,)),
+        newer_urls={"20251210.5": "/rollbacks/new?link=x&release=20251210.5"},
+    )
 
 
 def a_rollback_view(**changes: object) -> ReleaseView:

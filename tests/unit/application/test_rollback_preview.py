@@ -116,13 +116,16 @@ def test_the_code_of_the_mail_opens_and_five_wrong_ones_void_the_link(twice: Pip
     assert (claim.release_id, claim.recipient) == (SECOND_ID, OPERATORS[0])
     codes = RollbackCodes(twice.ports)
     codes.check(claim, f" {mail.rollback_link.code} ")
-    for left in (4, 3, 2, 1):
-        with pytest.raises(RequestRefused, match=f"{left} tries left"):
+    for left in ("4 tries", "3 tries", "2 tries", "1 try"):
+        assert not codes.is_void(claim)
+        with pytest.raises(RequestRefused, match=f"{left} left"):
             codes.check(claim, "nonsense")
     for code in ("nonsense", mail.rollback_link.code):
         with pytest.raises(RequestRefused, match="wrong too often"):
             codes.check(claim, code)
+    assert codes.is_void(claim)
     other = RollbackClaim(release_id=SECOND_ID, recipient="otto@example.com")
+    assert not codes.is_void(other)
     codes.check(other, twice.ports.tokens.code(other))
 
 

@@ -101,3 +101,10 @@ def test_a_path_that_would_forge_lines_is_refused_and_told_in_one_line() -> None
     (refused,) = [rows["!release"].row for name, rows in world.releases.rows.items() if name.startswith("invalid-")]
     assert refused.reason.isprintable()
     assert refused.artifact_path.isprintable()
+
+
+def test_one_tick_takes_all_circuits_that_the_page_has_shown() -> None:
+    """A release of fifty circuits is not fifty taps; nothing else is taken along."""
+    shown = {"from:P/A": "d1", "from:P/B": "d2", "circuit": "P/A", "reason": "bad"}
+    assert read_confirmation(form(shown)).circuits == ("P/A",)
+    assert read_confirmation(form({**shown, "all": "yes"})).circuits == ("P/A", "P/B")
