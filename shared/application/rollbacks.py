@@ -10,10 +10,10 @@ from shared.application.ports import Ports
 from shared.application.rollback_repeats import answered, fingerprint
 from shared.application.rollback_request import Locks, RollbackRequest
 from shared.application.rollback_targets import Targets
+from shared.application.rollback_unknown import refuse_unknown
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import (
     Circuit,
-    EndpointLock,
     HistoryEntry,
     ProcessKind,
     Release,
@@ -80,13 +80,11 @@ class Rollbacks:
         return tuple(self._circuits(request))
 
     def _locks(self, request: RollbackRequest) -> Locks:
-        locks = dict[Circuit, EndpointLock | None]()
-        for circuit in self._circuits(request):
-            if request.only and circuit not in request.only:
-                continue
-            stored = self.ports.endpoints.lock(request.environment, circuit)
-            locks[circuit] = stored.row if stored else None
-        return locks
+        circuits = [one for one in self._circuits(request) if not request.only or one in request.only]
+        found = self.ports.endpoints.locks_of(request.environment, circuits)
+        if request.circuits:
+            refuse_unknown(circuits, found, request.environment, self.ports)
+        return {circuit: found.get(circuit) for circuit in circuits}
 
     def _circuits(self, request: RollbackRequest) -> Sequence[Circuit]:
         if request.release_id:

@@ -230,7 +230,7 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
             return _after_failure(retry, runs)
         case ReleasePhase.FAILED:
-            return f"{retry}: nothing was refused, technology broke."
+            return f"{retry}: nothing was refused, technology broke.{_if_endpoint_failed(runs)}"
         case ReleasePhase.EXPIRED:
             return f"{retry} opens the gate again, with fresh evidence and a new deadline."
         case ReleasePhase.INVALID:
@@ -243,6 +243,16 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
             return "nothing, unless the models are still wanted: then let a new build start a new release."
         case _:
             return "nothing."
+
+
+def _if_endpoint_failed(runs: Sequence[CircuitRun]) -> str:
+    """A switch that broke may leave the endpoint Failed, on which everything but a way back is refused."""
+    if not any(run.error_round in {Round.ACTIVATION, Round.REVERSION} for run in runs):
+        return ""
+    return (
+        " If Azure ML shows an endpoint as Failed, a retry fails at once: never delete one that serves, roll its circuit "
+        "back first (POST /api/rollbacks), which writes its default again."
+    )
 
 
 def _after_other(process: Release) -> str:

@@ -109,7 +109,9 @@ def _by_link(claim: RollbackClaim | None, viewed: str, token: str) -> RollbackVi
 def _signed_in(req: func.HttpRequest, who: Principal, release_id: str) -> RollbackVisitor:
     """A release from its link, or whatever the address names."""
     if OPERATOR not in who.roles:
-        raise RequestRefused(403, "Role missing", f"{who.name} needs the role {OPERATOR} to roll back.")
+        others = ", ".join(settings().operators) or "whoever has it"
+        detail = f"{who.name} needs the role {OPERATOR} to roll back. Who can open this page with it: {others}."
+        raise RequestRefused(403, "Role missing", detail)
     plant, circuit = req.params.get("plant", ""), req.params.get("circuit", "")
     if sum(map(bool, (release_id, plant, circuit))) != 1:
         raise RequestRefused(400, "What shall go back?", "Name one in the address: ?release=, ?plant= or ?circuit=.")

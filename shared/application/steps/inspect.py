@@ -224,7 +224,15 @@ def _owner(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> N
     elif told != ours:
         _adopt(seen, environment, endpoint)
     if endpoint.state in {ProvisioningState.FAILED, ProvisioningState.CANCELED}:
-        seen.findings.append(f"{environment}: endpoint {endpoint.name} is {endpoint.state}; repair or delete it")
+        then = (
+            _serving(seen.run) if environment is Environment.PRODUCTION and endpoint.default else "repair or delete it"
+        )
+        seen.findings.append(f"{environment}: endpoint {endpoint.name} is {endpoint.state}; {then}")
+
+
+def _serving(run: CircuitRun) -> str:
+    """Deleting it would end what production is served by."""
+    return f"it has a default and may serve, so do not delete it: repair it, or roll {run.circuit} back, which writes its default again"
 
 
 def _adopt(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> None:

@@ -251,3 +251,12 @@ def test_a_cross_site_form_decides_nothing_for_somebody_signed_in(by_sign_in: Ap
     assert ada.post(gate.link().url, fields, Origin="https://evil.example").status == 403
     assert ada.post(gate.link().url, fields).status == 403
     assert gate.now() == gate.gate
+
+
+def test_an_approver_who_may_not_roll_back_is_told_who_can(by_sign_in: AppHost) -> None:
+    """The mail about a success goes to approvers, too; the page wants an operator."""
+    release_id = by_sign_in.at_gate().release.release_id
+    refused = signed_in(by_sign_in, ADA).get(f"/rollbacks/new?release={release_id}")
+    assert refused.status == 403
+    assert "needs the role ReleaseOperator to roll back. Who can open this page with it:" in refused.text
+    assert signed_in(by_sign_in, GRACE).get(f"/rollbacks/new?release={release_id}").status == 200

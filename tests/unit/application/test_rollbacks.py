@@ -158,11 +158,11 @@ def test_the_first_release_of_a_circuit_can_not_be_rolled_back(world: PipelineWo
 
 
 def test_a_circuit_nobody_has_released_can_not_be_rolled_back(world: PipelineWorld) -> None:
-    """Nothing of ours is live there."""
+    """Nothing of ours is live there: it is not found."""
     with pytest.raises(RequestRefused) as refused:
         world.roll_back(CIRCUIT)
 
-    assert refused.value.status == 409
+    assert refused.value.status == 404
 
 
 def test_a_request_on_outdated_knowledge_finds_the_rollback_that_made_it_outdated(twice: PipelineWorld) -> None:

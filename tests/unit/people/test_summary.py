@@ -12,7 +12,7 @@ from shared.application.summary import (
     production_summary,
     release_summary,
 )
-from shared.domain.model import CircuitPhase, HistoryEntry, ReleasePhase
+from shared.domain.model import CircuitPhase, HistoryEntry, ReleasePhase, Round
 from tests.support.release_samples import (
     CIRCUITS,
     ESTATE,
@@ -150,3 +150,12 @@ def test_what_moved_nothing_is_told_where_it_happened() -> None:
     )
     lines = merge_history(a_release(), (), (a_gate(hist=(vote,)),))
     assert (lines[-1].what, lines[-1].why) == ("registry-approval: open", "1 of 2")
+
+
+def test_what_broke_while_switching_may_need_a_way_back_before_a_retry() -> None:
+    """Issue 4: on an endpoint that is left Failed a retry fails at once, and deleting it would end what serves."""
+    release = a_release(phase=ReleasePhase.FAILED)
+    stuck = a_run(phase=CircuitPhase.ERRORED, error_round=Round.ACTIVATION)
+    told = next_action(release, (stuck,))
+    assert "never delete one that serves, roll its circuit back first" in told
+    assert "roll its circuit back" not in next_action(release, (a_run(phase=CircuitPhase.ERRORED),))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.ports import ProvisioningState
 from shared.application.steps.inspect import inspect
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.events import ModelChosen, StepFailed
@@ -547,3 +548,21 @@ def test_a_missing_role_is_not_a_finding_either(world: World) -> None:
 
     with pytest.raises(ConfigurationError):
         inspect(world.work(), world.ports)
+
+
+@pytest.mark.parametrize(
+    ("environment", "default", "advice"),
+    [
+        (PRODUCTION, OLD, f"do not delete it: repair it, or roll {CIRCUIT} back"),
+        (PRODUCTION, "", "repair or delete it"),
+        (TEST, OLD, "repair or delete it"),
+    ],
+)
+def test_the_advice_about_a_failed_endpoint_never_ends_what_serves(
+    world: World, environment: Environment, default: str, advice: str
+) -> None:
+    """Issue 4: production's default still serves; a rollback writes it again, which settles the endpoint."""
+    world.inspectable()
+    world.models.add_endpoint(environment, ENDPOINT, default=default, tags=endpoint_tags(CIRCUIT))
+    world.models._endpoints[environment, ENDPOINT].settling.ends = ProvisioningState.FAILED
+    assert advice in refused(world).error
