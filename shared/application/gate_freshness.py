@@ -6,6 +6,7 @@ or an operator sets a hold; a decision must not rest on evidence that does not k
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.application.locks import MARKS, marks_of
 from shared.application.ports import Ports
@@ -18,7 +19,7 @@ type Changes = Mapping[Circuit, Sequence[str]]
 def outdated(document: bytes, ports: Ports) -> Changes:
     """The circuits this evidence is wrong about by now, each with what changed, in sentences; one Table request."""
     evidence = json.loads(document or b"{}")
-    shown = {_circuit(entry): entry for entry in evidence.get("circuits", ()) if not entry.get("left_out")}
+    shown = {_circuit(entry): entry for entry in _shown(evidence)}
     locks = ports.endpoints.locks_of(Environment.PRODUCTION, tuple(shown))
     now = ports.clock.now()
     found: dict[Circuit, Sequence[str]] = {}
@@ -27,6 +28,23 @@ def outdated(document: bytes, ports: Ports) -> Changes:
         if told := [_told(circuit, name, entry, marks[name]) for name in MARKS if entry.get(name, "") != marks[name]]:
             found[circuit] = told
     return found
+
+
+def worth_a_look(document: bytes, ports: Ports) -> frozenset[Circuit]:
+    """What it is wrong about, and what was just being switched when it was looked at: that has an end to be seen."""
+    entries = _shown(json.loads(document or b"{}"))
+    switching = [_circuit(entry) for entry in entries if _was_switching(entry)]
+    return frozenset((*outdated(document, ports), *switching))
+
+
+def _shown(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [entry for entry in evidence.get("circuits", ()) if not entry.get("left_out")]
+
+
+def _was_switching(entry: Mapping[str, Any]) -> bool:
+    """Another default was live than is wanted, and nobody has found that it was changed outside."""
+    wanted = entry.get("wanted")
+    return bool(wanted) and wanted != entry.get("live_deployment") and not entry.get("drift")
 
 
 def told(changes: Changes) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import gate_evidence
-from shared.application.gate_freshness import look_at_outdated, outdated
+from shared.application.gate_freshness import look_at_outdated, worth_a_look
 from shared.application.gate_opening import evidence_path
 from shared.application.live import live_evidence, read_live
 from shared.application.locks import marks
@@ -65,7 +65,7 @@ class GateRefresh:
         """
         now = self.ports.clock.now()
         if now - gate.row.refreshed_at < release.policy.gate_refresh:
-            if outdated(self._document(gate.row), self.ports):
+            if worth_a_look(self._document(gate.row), self.ports):
                 look_at_outdated(gate.row, self.ports)
             return
         self.ports.releases.commit(Update(row=replace(gate.row, refreshed_at=now), etag=gate.etag))
@@ -98,7 +98,7 @@ class GateRefresh:
         if found is None or found[1] is None or not _is_shown(command, found[1].row):
             log.info("look at a gate dropped", action="gate_refresh_dropped", release_id=command.release_id)
             return
-        wrong = outdated(self._document(found[1].row), self.ports)
+        wrong = worth_a_look(self._document(found[1].row), self.ports)
         known = self.ports.releases.runs(command.release_id)
         page = [stored for stored in known if stored.row.circuit in wrong][:PAGE]
         gate = self._learn(found[0].row, found[1], page)

@@ -80,6 +80,24 @@ def test_within_a_minute_open_gates_know_of_a_hold_without_anybody_asking(asked:
     assert len(asked.gate(PRODUCTION, THIRD).earlier_digests) == 2
 
 
+def test_what_was_being_switched_is_looked_at_until_its_end_is_seen(asked: PipelineWorld) -> None:
+    """The evidence made in the middle of a rollback says so, and the one a minute after its end is right."""
+    asked.models.operation_time = timedelta(minutes=3)
+    rollback_id = asked.roll_back(CIRCUIT).rollback_id
+    asked.sweep_for(2 * MINUTE)
+    run = asked.circuit(CIRCUIT, THIRD)
+    assert (run.evidence["wanted"], run.live_deployment) == ("deployment-20251210-1", "deployment-20251210-2")
+    shown = asked.evidence.blobs[asked.gate(PRODUCTION, THIRD).evidence_blob].decode()
+    assert "deployment-20251210-1 should be live, deployment-20251210-2 was when this was looked at" in shown
+    asked.sweep_for(3 * MINUTE)
+    assert asked.release(rollback_id).is_terminal
+    assert asked.circuit(CIRCUIT, THIRD).live_deployment == "deployment-20251210-1"
+    asked.run()
+    looked = len(asked.models.journal)
+    asked.sweep_for(2 * MINUTE)
+    assert len(asked.models.journal) == looked
+
+
 def test_a_hold_that_has_run_out_is_a_change_as_well(asked: PipelineWorld) -> None:
     """The evidence still says held: the circuit would now be activated."""
     asked.holds().hold(CIRCUIT, until=asked.clock.now() + timedelta(minutes=5), by="ops", why="sensor swap")
