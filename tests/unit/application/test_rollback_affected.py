@@ -101,5 +101,6 @@ def test_what_was_rolled_back_says_when_by_whom_and_why(world: PipelineWorld) ->
     assert note.startswith(f"left out: {CIRCUIT}: {deployment_name(RELEASE_ID)} should be live, not")
     assert "(rolled back at 2025-12-10T" in note
     assert "by ops, because bad predictions (rollback-" in note
+    world.clock.forward(timedelta(minutes=11))
     with pytest.raises(RequestRefused, match="because bad predictions"):
         world.roll_back(release_id=SECOND, only=(CIRCUIT,), reason="once more")
