@@ -34,6 +34,7 @@ class Progress:
     rows: int = 0
     errors: list[str] = field(default_factory=list)
     stdout: dict[int, bytes] = field(default_factory=dict)
+    stderr: dict[int, bytes] = field(default_factory=dict)
     parts: dict[int, bytes] = field(default_factory=dict)
     driver: list[str] = field(default_factory=list)
 
@@ -145,7 +146,11 @@ class ScoringRun:
         self._progress.stdout[index] = self._progress.stdout.get(index, b"") + ended.stdout
         if ended.code != 0:
             return ended.stderr.decode(errors="replace") or f"Exit code {ended.code}"
+        if not output.exists():
+            text = ended.stderr.decode(errors="replace")
+            return f"{text}The process of the mini batch ended with exit code 0 before it had written any output."
         self._progress.parts[index] = output.read_bytes()
+        self._progress.stderr[index] = ended.stderr
         return None
 
     async def _fetch(self, uri: str, folder: str) -> list[Path]:
@@ -199,6 +204,8 @@ class ScoringRun:
         files = {name: text.encode() for name, text in logs.items()}
         for index, text in progress.stdout.items():
             files[f"logs/user/stdout/node0/process{index:03d}.stdout.txt"] = text
+        for index, text in progress.stderr.items():
+            files[f"logs/user/stderr/node0/process{index:03d}.stderr.txt"] = text
         return files
 
 

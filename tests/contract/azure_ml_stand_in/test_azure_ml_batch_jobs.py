@@ -31,6 +31,8 @@ pytestmark = SDK_DOWNLOADS
 
 ENDPOINT = "be-batch-jobs"
 MODELS: Mapping[str, str] = {
+    "warns": "import sys\nprint('ERROR said and survived', file=sys.stderr)\nreturn [1.5] * len(data)",
+    "vanishes": "import os\nos._exit(0)",
     "raises": "raise ValueError('the model cannot digest this')",
     "prints": "print('words of the model')\nreturn [1.5] * len(data)",
     "sleeps": "import time\ntime.sleep(600)",
@@ -53,6 +55,8 @@ ROWS = b"a,b\n1,2\n3,4\n"
 SCORED = (
     ("sklearn", "one"),
     ("prints", "one"),
+    ("warns", "one"),
+    ("vanishes", "one"),
     ("raises", "one"),
     ("forgiving", "three"),
     ("picky", "three"),
@@ -152,6 +156,23 @@ class TestBatchJobs:
         """Per process, as documented."""
         seen = _outcome(scored["prints", "one"], tmp_path)
         assert "words of the model" in seen.logs["logs/user/stdout/node0/process000.stdout.txt"]
+
+    def test_what_a_successful_model_says_on_standard_error_stands_in_its_log(
+        self, scored: Scored, tmp_path: Path
+    ) -> None:
+        """R27 looks for errors in all that was printed; what goes there is no error of the job by itself."""
+        seen = _outcome(scored["warns", "one"], tmp_path)
+        assert seen.status == "Completed"
+        assert seen.logs["logs/user/stderr/node0/process000.stderr.txt"] == "ERROR said and survived\n"
+        assert not [name for name in seen.logs if "user/error" in name]
+
+    def test_a_process_that_ends_well_without_output_fails_the_job_and_is_told(
+        self, scored: Scored, tmp_path: Path
+    ) -> None:
+        """A model may end its process; the log says why the job failed."""
+        seen = _outcome(scored["vanishes", "one"], tmp_path)
+        assert (seen.status, seen.predictions) == ("Failed", None)
+        assert "exit code 0 before it had written any output" in seen.logs["logs/user/error.txt"]
 
     def test_a_model_that_raises_fails_the_job_with_its_traceback(self, scored: Scored, tmp_path: Path) -> None:
         """error_threshold 0 forgives nothing, and a failed job has no output."""
