@@ -10,6 +10,7 @@ import yaml
 from azure.core.exceptions import AzureError
 
 from local.azure_ml.arm.training import resolved
+from local.azure_ml.asked import tags_of
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import invalid, not_found
 from local.azure_ml.names import check_asset_name, check_version
@@ -151,7 +152,7 @@ async def made_version(world: World, call: Call, scope: Scope, old: Document | N
     flavors = old["properties"]["flavors"] if old else await _flavors_at(world, asked["modelUri"], scope)
     properties = {
         "description": asked.get("description"),
-        "tags": asked.get("tags") or {},
+        "tags": tags_of(asked),
         "properties": asked.get("properties") or {},
         "isArchived": bool(asked.get("isArchived")),
         "isAnonymous": bool(asked.get("isAnonymous")),

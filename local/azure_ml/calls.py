@@ -161,10 +161,17 @@ def system_data(world: World, call: Call, old: Mapping[str, Any] | None = None) 
 
 def page_of(world: World, call: Call, items: list[Any]) -> Reply:
     """One page of a list; `nextLink` leads to the next."""
-    start = int(call.query.get("$skip", "0"))
-    size = min(int(call.query.get("$top") or world.settings.page_size), world.settings.page_size)
+    start = _number(call, "$skip", 0)
+    size = min(_number(call, "$top", world.settings.page_size), world.settings.page_size)
     body: dict[str, Any] = {"value": items[start : start + size]}
     if start + size < len(items) and "$top" not in call.query:
         query = "&".join(f"{key}={value}" for key, value in {**call.query, "$skip": start + size}.items())
         body["nextLink"] = f"https://{call.host}{call.path}?{query}"
     return Reply(body=body)
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    given = call.query.get(name) or str(default)
+    if not given.isdecimal():
+        raise invalid(f"The query parameter '{name}' must be a whole number from 0 on (given: '{given}').")
+    return int(given)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +11,11 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
+from local.azure_ml.asked import seconds_of
 from local.azure_ml.processes import ScoringProcesses
 from local.azure_ml.settings import Workspace
 from local.azure_ml.storage import Blobs, Place, UnknownPlace
 from local.azure_ml.store import Document
-
-ISO_DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 
 
 class RunFailed(Exception):
@@ -138,7 +136,7 @@ class ScoringRun:
                 }
             )
         )
-        timeout = _seconds(self._properties["retrySettings"]["timeout"])
+        timeout = seconds_of(self._properties["retrySettings"]["timeout"])
         try:
             ended = await asyncio.wait_for(self._processes.run(spec), timeout)
         except TimeoutError:
@@ -207,9 +205,3 @@ class ScoringRun:
         for index, text in progress.stderr.items():
             files[f"logs/user/stderr/node0/process{index:03d}.stderr.txt"] = text
         return files
-
-
-def _seconds(iso: str) -> float:
-    match = ISO_DURATION.fullmatch(iso)
-    hours, minutes, seconds = match.groups() if match else (None, None, "30")
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)

@@ -4,6 +4,7 @@ from typing import Any
 
 from local.azure_ml.arm.endpoints import deletion_reply, known_endpoint, patched
 from local.azure_ml.arm.room import check_room_for_deployment
+from local.azure_ml.asked import DeploymentSettings, checked, tags_of
 from local.azure_ml.assets import find
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import conflict, invalid, not_found
@@ -24,7 +25,6 @@ from local.azure_ml.store import Document
 
 PREFIX = "bdbes:"
 PREDICTIONS = "predictions.csv"
-LOGGING_LEVELS = {"info": "Info", "warning": "Warning", "debug": "Debug"}
 
 
 async def get_deployment(world: World, call: Call) -> Reply:
@@ -99,11 +99,10 @@ def known_deployment(world: World, workspace: Workspace, endpoint: str, name: st
 
 def _wanted(world: World, call: Call, endpoint: Document, old: Document | None) -> dict[str, Any]:
     workspace, name, asked = call.workspace, call.params["deployment"], call.properties
+    settings = checked(DeploymentSettings, asked)
     _check_model(world, asked)
-    _check_compute(workspace, asked)
+    _check_compute(workspace, asked, settings.resources.instance_count)
     _check_output(asked)
-    retries = asked.get("retrySettings") or {}
-    resources = asked.get("resources") or {}
     return {
         "id": f"{endpoint['id']}/deployments/{name}",
         "name": name,
@@ -115,19 +114,14 @@ def _wanted(world: World, call: Call, endpoint: Document, old: Document | None) 
             "environmentId": asked.get("environmentId"),
             "environmentVariables": asked.get("environmentVariables") or {},
             "compute": asked["compute"],
-            "errorThreshold": asked.get("errorThreshold", -1),
-            "retrySettings": {"maxRetries": retries.get("maxRetries", 3), "timeout": retries.get("timeout", "PT30S")},
-            "miniBatchSize": asked.get("miniBatchSize", 10),
-            "loggingLevel": LOGGING_LEVELS.get(str(asked.get("loggingLevel", "info")).lower(), "Info"),
             "model": asked["model"],
-            "maxConcurrencyPerInstance": asked.get("maxConcurrencyPerInstance", 1),
-            "outputAction": asked.get("outputAction", "AppendRow"),
             "outputFileName": asked.get("outputFileName") or PREDICTIONS,
-            "resources": {"instanceCount": resources.get("instanceCount", 1), "instanceType": None, "properties": None},
+            **settings.model_dump(by_alias=True, exclude={"resources"}),
+            "resources": {**settings.resources.model_dump(by_alias=True), "instanceType": None, "properties": None},
             "provisioningState": "Creating",
         },
         "systemData": system_data(world, call, old["systemData"] if old else None),
-        "tags": call.body.get("tags") or {},
+        "tags": tags_of(call.body),
         "location": workspace.region,
     }
 
@@ -149,7 +143,11 @@ def _check_output(asked: dict[str, Any]) -> None:
         raise invalid(f"The stand-in writes predictions as CSV only, not as '{name}'.")
 
 
-def _check_compute(workspace: Workspace, asked: dict[str, Any]) -> None:
+def _check_compute(workspace: Workspace, asked: dict[str, Any], nodes: int) -> None:
     own, _, name = str(asked.get("compute") or "").rpartition("/computes/")
-    if own.lower() != workspace.arm_id.lower() or workspace.compute(name) is None:
+    compute = workspace.compute(name)
+    if own.lower() != workspace.arm_id.lower() or compute is None:
         raise invalid(f"The compute '{asked.get('compute')}' does not exist in workspace '{workspace.name}'.")
+    if nodes > compute.max_nodes:
+        most = f"compute '{name}' has at most {compute.max_nodes} nodes"
+        raise invalid(f"The request is invalid: properties.resources.instanceCount: {most} (given: {nodes}).")

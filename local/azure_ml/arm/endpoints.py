@@ -3,6 +3,7 @@
 from typing import Any
 
 from local.azure_ml.arm.room import check_room_for_endpoint
+from local.azure_ml.asked import BatchEndpointSettings, checked, tags_of
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import conflict, invalid, not_found
 from local.azure_ml.names import check_endpoint_name
@@ -71,10 +72,9 @@ def patched(world: World, call: Call, collection: str, key: str, old: Document) 
     """The resource with the tags of the body, at once."""
     if state_of(old) in IN_TRANSITION:
         raise conflict(f"'{old['name']}' is in state '{state_of(old)}' and cannot be changed now.")
-    tags = (call.body or {}).get("tags")
-    if not isinstance(tags, dict):
+    if not isinstance(call.body, dict) or call.body.get("tags") is None:
         raise invalid("The request body must be a JSON object with 'tags'.")
-    new = {**old, "tags": tags, "systemData": system_data(world, call, old["systemData"])}
+    new = {**old, "tags": tags_of(call.body), "systemData": system_data(world, call, old["systemData"])}
     change(world, collection, key, shown=new, following=new, operation=None)
     return Reply(body=new)
 
@@ -154,12 +154,12 @@ def _wanted(world: World, call: Call, old: Document | None) -> dict[str, Any]:
             "properties": {**(asked.get("properties") or {}), **added},
             "scoringUri": None,
             "swaggerUri": None,
-            "authMode": "AADToken",
+            **checked(BatchEndpointSettings, asked).model_dump(by_alias=True),
             "defaults": {"deploymentName": default},
             "provisioningState": "Creating",
         },
         "systemData": system_data(world, call, old["systemData"] if old else None),
-        "tags": call.body.get("tags") or {},
+        "tags": tags_of(call.body),
         "location": workspace.region,
         "identity": {"type": "SystemAssigned", "principalId": workspace.guid, "tenantId": world.settings.tenant_id},
     }

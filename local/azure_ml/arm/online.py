@@ -7,6 +7,7 @@ from typing import Any
 
 from local.azure_ml.arm.endpoints import deletion_reply
 from local.azure_ml.arm.room import check_room_for_deployment, check_room_for_endpoint
+from local.azure_ml.asked import OnlineEndpointSettings, checked, tags_of
 from local.azure_ml.calls import Call, Reply, World, page_of, system_data
 from local.azure_ml.errors import conflict, not_found
 from local.azure_ml.names import check_deployment_name, check_endpoint_name
@@ -136,7 +137,7 @@ def _endpoint(world: World, call: Call, old: Document | None) -> dict[str, Any]:
         "properties": {
             "description": asked.get("description"),
             "properties": asked.get("properties") or {},
-            "authMode": asked.get("authMode", "Key"),
+            **checked(OnlineEndpointSettings, asked).model_dump(by_alias=True),
             "compute": asked.get("compute"),
             "publicNetworkAccess": asked.get("publicNetworkAccess", "Enabled"),
             "traffic": asked.get("traffic") or {},
@@ -146,7 +147,7 @@ def _endpoint(world: World, call: Call, old: Document | None) -> dict[str, Any]:
             "provisioningState": "Creating",
         },
         "systemData": system_data(world, call, old["systemData"] if old else None),
-        "tags": call.body.get("tags") or {},
+        "tags": tags_of(call.body),
         "location": workspace.region,
         "identity": {"type": "SystemAssigned", "principalId": workspace.guid, "tenantId": world.settings.tenant_id},
     }
@@ -170,6 +171,6 @@ def _deployment(world: World, call: Call, endpoint: Document, old: Document | No
             "provisioningState": "Creating",
         },
         "systemData": system_data(world, call, old["systemData"] if old else None),
-        "tags": call.body.get("tags") or {},
+        "tags": tags_of(call.body),
         "location": call.workspace.region,
     }

@@ -6,6 +6,7 @@ The build that submits one does the work itself and writes the run's artifacts, 
 import re
 from typing import Any
 
+from local.azure_ml.asked import tags_of
 from local.azure_ml.calls import Call, Reply, World, timestamp
 from local.azure_ml.errors import conflict, invalid, not_found
 from local.azure_ml.names import check_asset_name
@@ -77,7 +78,7 @@ def training_run(workspace: Workspace, job: Document) -> dict[str, Any]:
         "error": None,
         "warnings": None,
         "hidden": False,
-        "tags": asked.get("tags") or {},
+        "tags": tags_of(asked),
         "properties": asked.get("properties") or {},
         "inputs": {},
         "outputs": {},

@@ -224,11 +224,16 @@ def registry(identity: str = "app") -> MLClient:
 def arm(method: str, scope: str, path: str, body: Any = None, token: str | None = None) -> requests.Response:
     """A request to the resource manager past the SDK, for what the SDK would not send."""
     token = token or _app_token()
-    known = SCOPES[scope]
-    group = f"/subscriptions/{known['subscription_id']}/resourceGroups/{known['resource_group']}"
-    base = f"https://management.azure.com{group}"
-    url = f"{base}/providers/Microsoft.MachineLearningServices/workspaces/{scope}{path}?api-version=2024-01-01-preview"
+    separator = "&" if "?" in path else "?"
+    url = f"https://management.azure.com{workspace_id(scope)}{path}{separator}api-version=2024-01-01-preview"
     return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def workspace_id(name: str) -> str:
+    """A workspace's place under the resource manager."""
+    known = SCOPES[name]
+    group = f"/subscriptions/{known['subscription_id']}/resourceGroups/{known['resource_group']}"
+    return f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{name}"
 
 
 @cache

@@ -1,6 +1,7 @@
 """Batch deployments, through the real client."""
 
 import pytest
+import requests
 from azure.ai.ml.entities import BatchEndpoint, ModelBatchDeployment
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure_ml_estate import (
@@ -16,6 +17,7 @@ from azure_ml_estate import (
     folder_input,
     settled_endpoint,
     workspace,
+    workspace_id,
 )
 
 
@@ -83,6 +85,52 @@ def test_an_unknown_compute_is_refused(stand_in: StandIn, bare_endpoint: str, re
     asked = a_deployment(bare_endpoint, "deployment-1", registered)
     asked.compute = "no-such-cluster"
     assert "no-such-cluster" in _refusal(asked).message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"miniBatchSize": 0}, "properties.miniBatchSize: Input should be greater than or equal to 1 (given: 0)"),
+        ({"miniBatchSize": "ten"}, "properties.miniBatchSize: Input should be a valid integer (given: 'ten')"),
+        ({"resources": {"instanceCount": 0}}, "properties.resources.instanceCount: Input should be greater than"),
+        ({"resources": {"instanceCount": 99}}, "compute 'batch-cluster' has at most 3 nodes (given: 99)"),
+        ({"maxConcurrencyPerInstance": -1}, "properties.maxConcurrencyPerInstance: Input should be greater than"),
+        ({"errorThreshold": -5}, "properties.errorThreshold: Input should be greater than or equal to -1"),
+        ({"outputAction": "Explode"}, "properties.outputAction: Input should be 'AppendRow' or 'SummaryOnly'"),
+        ({"retrySettings": {"timeout": "5 minutes"}}, "such as PT5M (given: '5 minutes')"),
+        ({"retrySettings": {"timeout": "-PT5S"}}, "properties.retrySettings.timeout: Value error, must be positive"),
+        ({"loggingLevel": "loud"}, "properties.loggingLevel: Input should be 'Info', 'Warning' or 'Debug'"),
+    ],
+    ids=str,
+)
+def test_settings_that_no_service_takes_are_refused(
+    stand_in: StandIn, bare_endpoint: str, registered: str, changes: dict[str, object], said: str
+) -> None:
+    """The client sends what it is given: one unreadable deployment would hinder all who list them."""
+    compute = f"{workspace_id('mlw-test')}/computes/batch-cluster"
+    properties = {"model": {"referenceType": "Id", "assetId": registered}, "compute": compute, **changes}
+    path = f"/batchEndpoints/{bare_endpoint}/deployments/deployment-1"
+    reply = arm("PUT", "mlw-test", path, {"location": "northeurope", "properties": properties})
+    _check_refused(reply, said)
+    assert arm("GET", "mlw-test", path).status_code == 404
+
+
+def test_a_tag_is_a_text(stand_in: StandIn, bare_endpoint: str) -> None:
+    """Of an endpoint as of a deployment, when it is made and when it is changed."""
+    path, body = f"/batchEndpoints/{bare_endpoint}", {"tags": {"build": 7}, "properties": {}}
+    for method in ("PUT", "PATCH"):
+        _check_refused(arm(method, "mlw-test", path, body), "tags.build: Input should be a valid string (given: 7)")
+
+
+def _check_refused(reply: requests.Response, said: str) -> None:
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], said in error["message"]) == (400, "UserError", True), reply.text
+    assert {one["type"] for one in error["additionalInfo"]} == {
+        "ComponentName",
+        "Environment",
+        "Location",
+        "InnerError",
+    }
 
 
 def test_an_endpoint_takes_so_many_deployments_and_no_more(stand_in: StandIn, endpoint: str, registered: str) -> None:

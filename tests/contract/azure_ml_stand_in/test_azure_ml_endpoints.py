@@ -52,6 +52,21 @@ def test_illegal_endpoint_names_are_refused(stand_in: StandIn, name: str) -> Non
     assert name in error["message"]
 
 
+def test_a_batch_endpoint_is_called_with_tokens_only(stand_in: StandIn, unique: str) -> None:
+    """The client cannot ask for keys; the service would not give any."""
+    reply = arm("PUT", "mlw-test", f"/batchEndpoints/be-{unique}", {"properties": {"authMode": "Key"}})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "UserError")
+    assert "properties.authMode: Input should be 'AADToken' (given: 'Key')" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("query", ["$skip=abc", "$skip=-1", "$top=many"])
+def test_a_page_that_is_no_number_is_refused(stand_in: StandIn, query: str) -> None:
+    """As the service says no, not as a breakdown."""
+    reply = arm("GET", "mlw-test", f"/batchEndpoints?{query}")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "UserError")
+    assert f"'{query.partition('=')[0]}' must be a whole number" in reply.json()["error"]["message"]
+
+
 def test_a_name_is_taken_in_the_whole_region(stand_in: StandIn, unique: str) -> None:
     """Dev and Production share a region; Test lies in another one."""
     endpoint_in("mlw-prod", f"be-{unique}")
