@@ -25,6 +25,7 @@ BLOB_SUFFIX = ".blob.core.windows.net"
 SCORING_SUFFIX = ".inference.ml.azure.com"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STATUS_OF_A_FAULT = 503
+ANY_REGION = "westeurope"  # answers for what lies in none
 
 
 class App:
@@ -93,10 +94,14 @@ class App:
             call = await self._call(request, entry, route, params, fault)
             reply = await route.handler(self._world, call)
         except ServiceError as error:
-            return _json(Reply(status=error.status, body=error.body(), headers=error.headers))
+            return _json(Reply(status=error.status, body=error.body(self._region(entry)), headers=error.headers))
         if fault and fault.action is Action.AFTER_EFFECT:
             return _fault_response(fault)
         return _json(reply)
+
+    def _region(self, entry: Entry) -> str:
+        """Where the workspace or registry lies that a request is about."""
+        return next((one.region for one in self._world.settings.scopes if one.name == entry.scope), ANY_REGION)
 
     def _strike(self, request: web.BaseRequest, host: str, entry: Entry) -> Fault | None:
         fault = self._faults.take(request.method, f"{host}{request.path}", entry.operation)

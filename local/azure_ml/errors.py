@@ -19,7 +19,8 @@ class ServiceError(Exception):
         self.message = message
         self.headers = dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
+    def body(self, _region: str) -> dict[str, Any]:
+        """What the service answers from this region."""
         return {"error": {"code": self.code, "message": self.message}}
 
 
@@ -30,16 +31,15 @@ class ArmError(ServiceError):
 class UserError(ServiceError):
     """The long form of the management frontend, with the inner code that tells one refusal from another."""
 
-    def __init__(self, status: int, message: str, inner: str, *, region: str = "westeurope") -> None:
+    def __init__(self, status: int, message: str, inner: str) -> None:
         super().__init__(status, "UserError", message, {"x-ms-response-type": "error"})
         self.inner = inner
-        self.region = region
 
-    def body(self) -> dict[str, Any]:
+    def body(self, region: str) -> dict[str, Any]:
         info = {
             "ComponentName": "managementfrontend",
-            "Environment": self.region,
-            "Location": self.region,
+            "Environment": region,
+            "Location": region,
             "InnerError": {"code": self.inner, "innerError": None},
         }
         extra = [{"type": key, "info": {"value": value}} for key, value in info.items()]

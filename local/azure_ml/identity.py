@@ -109,7 +109,7 @@ def openid_configuration(tenant: str) -> dict[str, Any]:
 
 
 class _TokenError(ServiceError):
-    def body(self) -> dict[str, Any]:
+    def body(self, _region: str) -> dict[str, Any]:
         return {"error": self.code, "error_description": self.message, "error_codes": []}
 
 

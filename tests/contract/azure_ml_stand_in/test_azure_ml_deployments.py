@@ -122,6 +122,14 @@ def test_a_tag_is_a_text(stand_in: StandIn, bare_endpoint: str) -> None:
         _check_refused(arm(method, "mlw-test", path, body), "tags.build: Input should be a valid string (given: 7)")
 
 
+@pytest.mark.parametrize(("scope", "region"), [("mlw-test", "northeurope"), ("mlw-prod", "westeurope")])
+def test_a_refusal_names_the_region_of_its_workspace(stand_in: StandIn, scope: str, region: str) -> None:
+    """Who reads it looks for the cause there."""
+    told = arm("GET", scope, "/batchEndpoints/be-nowhere").json()["error"]["additionalInfo"]
+    values = {one["type"]: one["info"]["value"] for one in told}
+    assert (values["Environment"], values["Location"]) == (region, region)
+
+
 def _check_refused(reply: requests.Response, said: str) -> None:
     error = reply.json()["error"]
     assert (reply.status_code, error["code"], said in error["message"]) == (400, "UserError", True), reply.text
