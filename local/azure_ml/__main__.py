@@ -23,7 +23,7 @@ from local.azure_ml.identity import TokenOffice
 from local.azure_ml.jobs import JobRunner
 from local.azure_ml.journal import Journal
 from local.azure_ml.proxy import Proxy
-from local.azure_ml.settings import SettingsBook
+from local.azure_ml.settings import SettingsBook, UnusableSettings
 from local.azure_ml.storage import Blobs
 from local.azure_ml.store import Store
 
@@ -37,7 +37,11 @@ def main() -> int:
     options = _options()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
-    asyncio.run(_serve(options))
+    try:
+        asyncio.run(_serve(options))
+    except UnusableSettings as error:
+        log.error("cannot start, for these settings make no sense: %s", error)  # noqa: TRY400 - the line says it all
+        return 1
     return 0
 
 
@@ -64,9 +68,9 @@ async def _serve(options: argparse.Namespace) -> None:
     faults, journal, relay = Faults(), Journal(store), BlobRelay(options.blob_port)
     http = web.Server(App(world, relay, faults, journal).handle, access_log=None)
     proxy = Proxy(Certificates(options.data), http)
-    admin = web.AppRunner(Admin(book, faults, journal).app(), access_log=None)
+    admin = web.AppRunner(Admin(book, blobs, faults, journal).app(), access_log=None)
     try:
-        await asyncio.to_thread(blobs.create_datastores, AZURITE_PATIENCE)
+        await asyncio.to_thread(_open_storage, blobs, book)
         await relay.start()
         jobs.resume()
         await proxy.start(options.proxy_port)
@@ -81,6 +85,20 @@ async def _serve(options: argparse.Namespace) -> None:
         await jobs.stop()
         await relay.stop()
         store.close()
+
+
+def _open_storage(blobs: Blobs, book: SettingsBook) -> None:
+    """Make the containers; a workspace that was added over the admin route does not hinder the start.
+
+    Raises:
+        UnusableSettings: an account of the file or of `defaults.json` cannot be used.
+    """
+    try:
+        blobs.create_datastores(AZURITE_PATIENCE)
+    except UnusableSettings as error:
+        if not book.leave_out_asked(str(error)):
+            raise
+        blobs.create_datastores(AZURITE_PATIENCE)
 
 
 def _stop_event(options: argparse.Namespace) -> asyncio.Event:

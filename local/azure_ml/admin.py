@@ -1,22 +1,26 @@
 """The admin address, plain HTTP for this machine only: health, the journal, faults, settings while running."""
 
-import json
-import re
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
+from azure.core.exceptions import AzureError
+from pydantic import ValidationError
 
+from local.azure_ml.errors import what_is_wrong
 from local.azure_ml.faults import Fault, Faults
 from local.azure_ml.journal import Journal
-from local.azure_ml.settings import SettingsBook, Workspace
+from local.azure_ml.settings import Scope, SettingsBook, Workspace
+from local.azure_ml.storage import Blobs
 
 
 class Admin:
     """Routes under `http://127.0.0.1:{admin-port}`; README.md describes them."""
 
-    def __init__(self, book: SettingsBook, faults: Faults, journal: Journal) -> None:
+    def __init__(self, book: SettingsBook, blobs: Blobs, faults: Faults, journal: Journal) -> None:
         self._book = book
+        self._blobs = blobs
         self._faults = faults
         self._journal = journal
 
@@ -40,18 +44,16 @@ class Admin:
         return web.json_response({"status": "ok"})
 
     async def _entries(self, request: web.Request) -> web.Response:
-        return web.json_response(self._journal.after(int(request.query.get("after", "0"))))
+        return web.json_response(self._journal.after(_after(request)))
 
     async def _counts(self, request: web.Request) -> web.Response:
-        return web.json_response(self._journal.counts(int(request.query.get("after", "0"))))
+        return web.json_response(self._journal.counts(_after(request)))
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         try:
-            data = await request.json()
-            seed = data.pop("seed", None)
-            self._faults.add(Fault.from_json(data), seed)
-        except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
-            return _refused(f"This fault makes no sense: {error!r}")
+            self._faults.add(Fault.model_validate_json(await request.text()))
+        except ValidationError as error:
+            return _refused(f"This fault makes no sense: {what_is_wrong(error)}")
         return web.json_response({"status": "ok"}, status=201)
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:
@@ -74,14 +76,29 @@ class Admin:
 
     async def _patch_settings(self, request: web.Request) -> web.Response:
         try:
-            self._book.patch(await request.json())
-        except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
-            return _refused(f"These settings make no sense: {error!r}")
+            changes = await request.json()
+            have = {_storage_of(one) for one in self._book.current.scopes}
+            new = [one for one in self._book.with_changes(changes).scopes if _storage_of(one) not in have]
+            await asyncio.to_thread(self._blobs.open_accounts, new)
+            self._book.patch(changes)
+        except (ValueError, AzureError) as error:
+            return _refused(f"These settings make no sense: {error}")
         return await self._settings(request)
 
     async def _reset_settings(self, request: web.Request) -> web.Response:
         self._book.reset()
         return await self._settings(request)
+
+
+def _after(request: web.Request) -> int:
+    given = request.query.get("after", "0")
+    if not given.isdecimal():
+        raise web.HTTPBadRequest(text=f"after: must be the number of an entry (given: {given!r})")
+    return int(given)
+
+
+def _storage_of(scope: Scope) -> tuple[str, str, str]:
+    return scope.guid, scope.storage_account, scope.storage_key
 
 
 def _changeable(workspace: Workspace) -> dict[str, Any]:

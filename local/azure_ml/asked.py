@@ -1,13 +1,13 @@
 """What a request may ask for: the values that the service's Swagger knows; all else is refused in its error shape."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from local.azure_ml.errors import invalid
+from local.azure_ml.errors import invalid, what_is_wrong
 
 LARGEST_INT = 2**31 - 1
 DURATION = TypeAdapter(timedelta)
@@ -79,7 +79,7 @@ def checked[T: BaseModel](kind: type[T], properties: Mapping[str, Any]) -> T:
     try:
         return kind.model_validate(_without_nulls(properties))
     except ValidationError as error:
-        raise invalid(f"The request is invalid: {what_is_wrong(error, 'properties')}.") from error
+        raise invalid(f"The request is invalid: {what_is_wrong(error, _below('properties'))}.") from error
 
 
 def tags_of(body: Mapping[str, Any]) -> dict[str, str]:
@@ -91,15 +91,11 @@ def tags_of(body: Mapping[str, Any]) -> dict[str, str]:
     try:
         return TAGS.validate_python(body.get("tags") or {}, strict=True)
     except ValidationError as error:
-        raise invalid(f"The request is invalid: {what_is_wrong(error, 'tags')}.") from error
+        raise invalid(f"The request is invalid: {what_is_wrong(error, _below('tags'))}.") from error
 
 
-def what_is_wrong(error: ValidationError, *where: str) -> str:
-    """Each field with what it may be and what was given."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in (*where, *one['loc']))}: {one['msg']} (given: {one['input']!r})"
-        for one in error.errors()
-    )
+def _below(part: str) -> Callable[[tuple[int | str, ...]], str]:
+    return lambda loc: ".".join(map(str, (part, *loc)))
 
 
 def _without_nulls(value: Any) -> Any:

@@ -5,8 +5,10 @@ ServiceError
 └── UserError       what Azure ML's management frontend refuses: names, quotas, conflicts, unknown assets
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from pydantic import ValidationError
 
 
 class ServiceError(Exception):
@@ -64,3 +66,16 @@ def conflict(message: str) -> UserError:
 def quota_exceeded(message: str) -> UserError:
     """A request beyond a limit of the region, the subscription or the endpoint."""
     return UserError(400, message, "QuotaExceeded")
+
+
+def what_is_wrong(error: ValidationError, named: Callable[[tuple[int | str, ...]], str] | None = None) -> str:
+    """Each field with what it may be and, unless it is a whole part, what was given."""
+    return "; ".join(
+        f"{named(one['loc']) if named else '.'.join(map(str, one['loc']))}: {one['msg']}{_given(one['input'])}"
+        for one in error.errors()
+    )
+
+
+def _given(value: object) -> str:
+    """A part may hold a key or a secret, so it is not repeated."""
+    return f" (given: {value!r})" if value is None or isinstance(value, str | int | float) else ""

@@ -2,10 +2,10 @@
 
 import random
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Action(StrEnum):
@@ -17,39 +17,43 @@ class Action(StrEnum):
     STICK = "stick"  # start it; the long operation never ends
 
 
-@dataclass(slots=True, kw_only=True)
-class Fault:
-    """One fault: which requests it hits (all given conditions must hold) and what it does to them."""
+class Match(BaseModel):
+    """Which requests a fault hits: all given conditions must hold."""
 
-    action: Action
-    method: str | None = None
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    method: str | None = Field(None, pattern="(?i)^(GET|HEAD|OPTIONS|PUT|POST|PATCH|DELETE)$")
     path_regex: re.Pattern[str] | None = None  # searched in host + path
     operation: str | None = None
-    status: int | None = None
-    retry_after: float | None = None
-    seconds: float = 0.0
-    count: int | None = 1  # None: until deleted
-    probability: float = 1.0
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Fault":
-        """Read `{"match": {method, path_regex, operation}, "action": ..., ...}`.
 
-        Raises:
-            KeyError, TypeError, ValueError, re.error: a fault that says nothing sensible.
-        """
-        rest = {key: value for key, value in data.items() if key not in ("match", "action")}
-        match = dict(data.get("match", {}))
-        if "path_regex" in match:
-            match["path_regex"] = re.compile(match["path_regex"])
-        return cls(action=Action(data["action"]), **match, **rest)
+class Fault(BaseModel):
+    """One fault, as it is asked for over the admin route: which requests it hits and what it does to them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    match: Match = Match()
+    action: Action
+    status: int | None = Field(None, ge=400, le=599)
+    retry_after: float | None = Field(None, ge=0)
+    seconds: float = Field(0.0, ge=0)
+    count: int | None = Field(1, ge=1)  # None: until deleted
+    probability: float = Field(1.0, ge=0, le=1)
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _says_what_to_answer(self) -> Self:
+        if self.action is Action.STATUS and self.status is None:
+            raise ValueError("action 'status' needs a status from 400 to 599")
+        return self
 
     def hits(self, method: str, place: str, operation: str) -> bool:
-        if self.method and self.method.upper() != method:
+        match = self.match
+        if match.method and match.method.upper() != method:
             return False
-        if self.path_regex and not self.path_regex.search(place):
+        if match.path_regex and not match.path_regex.search(place):
             return False
-        return self.operation in (None, operation)
+        return match.operation in (None, operation)
 
     def headers(self) -> dict[str, str]:
         return {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
@@ -68,9 +72,9 @@ class Faults:
         self._faults: list[Fault] = []
         self._random = random.Random(0)  # noqa: S311 - it decides about simulated accidents only
 
-    def add(self, fault: Fault, seed: int | None = None) -> None:
-        if seed is not None:
-            self._random.seed(seed)
+    def add(self, fault: Fault) -> None:
+        if fault.seed is not None:
+            self._random.seed(fault.seed)
         self._faults.append(fault)
 
     def clear(self) -> None:

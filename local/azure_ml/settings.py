@@ -4,16 +4,36 @@
 """
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from local.azure_ml.errors import what_is_wrong
+
+log = logging.getLogger(__name__)
 
 DEFAULTS = Path(__file__).with_name("defaults.json")
 KEPT_AT = ("settings", "asked")
 NAMESPACE = uuid.UUID("7e1f4f0e-7d7e-4c57-9a5f-5d2c6d1c0a10")
+type Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+type Count = Annotated[int, Field(ge=0)]
+type AtLeastOne = Annotated[int, Field(ge=1)]
+type Part = Annotated[str, Field(pattern=r"^[^/\s]+$")]
+type ScopeName = Annotated[str, Field(pattern="^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$")]
+type Region = Annotated[str, Field(pattern="^[a-z][a-z0-9]*$")]
+type Account = Annotated[str, Field(pattern="^[a-z0-9]{3,24}$")]
+
+NOTHING_ELSE = ConfigDict(extra="forbid")
+
+
+class UnusableSettings(ValueError):
+    """Settings that make no sense; says which, and what they may be."""
 
 
 class DatastoreAccess(StrEnum):
@@ -41,20 +61,26 @@ class Right(StrEnum):
 class Compute:
     """A cluster that scales between two numbers of nodes."""
 
-    name: str
-    min_nodes: int = 0
-    max_nodes: int = 4
+    __pydantic_config__: ClassVar[ConfigDict] = NOTHING_ELSE
+    name: Part
+    min_nodes: Count = 0
+    max_nodes: AtLeastOne = 4
+
+    def __post_init__(self) -> None:
+        if self.min_nodes > self.max_nodes:
+            raise ValueError(f"min_nodes ({self.min_nodes}) is more than max_nodes ({self.max_nodes})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What a workspace and a registry have in common: a place under ARM and a storage account."""
 
-    name: str
-    resource_group: str
-    subscription_id: str
-    region: str
-    storage_account: str
+    __pydantic_config__: ClassVar[ConfigDict] = NOTHING_ELSE
+    name: ScopeName
+    resource_group: Part
+    subscription_id: Part
+    region: Region
+    storage_account: Account
     storage_key: str
 
     @property
@@ -90,56 +116,51 @@ class Registry(Scope):
 class Identity:
     """A service principal, its rights by workspace or registry name, and its roles at their storage accounts."""
 
-    name: str
-    client_id: str
+    __pydantic_config__: ClassVar[ConfigDict] = NOTHING_ELSE
+    name: Part
+    client_id: Part
     client_secret: str
-    object_id: str
+    object_id: Part
     rights: Mapping[str, Right] = field(default_factory=dict)
     blob_roles: Mapping[str, Right] = field(default_factory=dict)
 
     def right_in(self, scope: str) -> Right:
-        return Right(self.rights.get(scope, Right.NONE))
+        return self.rights.get(scope, Right.NONE)
 
     def blob_role_in(self, scope: str) -> Right:
         """READ is the role Storage Blob Data Reader, WRITE is Storage Blob Data Contributor."""
-        return Right(self.blob_roles.get(scope, Right.NONE))
+        return self.blob_roles.get(scope, Right.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set. Durations are in seconds."""
 
-    tenant_id: str
-    token_seconds: int
+    tenant_id: Part
+    token_seconds: Count
     honour_job_names: bool
-    page_size: int
+    page_size: AtLeastOne
     workspaces: tuple[Workspace, ...]
     registries: tuple[Registry, ...]
     identities: tuple[Identity, ...]
-    durations: Mapping[str, float]
-    quotas: Mapping[str, int]
+    durations: Mapping[str, Seconds]
+    quotas: Mapping[str, Count]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Build from the shape of `defaults.json`.
 
         Raises:
-            KeyError, TypeError, ValueError: a value that makes no sense.
+            UnusableSettings: a key that is unknown, or a value that makes no sense.
         """
-        made = cls(
-            tenant_id=data["tenant_id"],
-            token_seconds=data["token_seconds"],
-            honour_job_names=data["honour_job_names"],
-            page_size=data["page_size"],
-            workspaces=tuple(_workspace(one) for one in data["workspaces"]),
-            registries=tuple(Registry(**one) for one in data["registries"]),
-            identities=tuple(Identity(**one) for one in data["identities"]),
-            durations=dict(data["durations"]),
-            quotas=dict(data["quotas"]),
-        )
+        _check_keys(data)
+        try:
+            made = TypeAdapter(cls).validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            raise UnusableSettings(what_is_wrong(error, lambda place: _by_names(place, data))) from error
         names = [one.name for one in made.scopes]
         if len(set(names)) < len(names):
-            raise ValueError("two workspaces or registries have one name; here names are unique over subscriptions")
+            raise UnusableSettings("two workspaces or registries have one name: it is unique over subscriptions here")
         return made
 
     @property
@@ -151,10 +172,29 @@ class Settings:
         return next((one for one in self.scopes if one.storage_account == account), None)
 
 
-def _workspace(data: Mapping[str, Any]) -> Workspace:
-    computes = tuple(Compute(**one) for one in data.get("computes", ()))
-    access = DatastoreAccess(data.get("datastore_access", DatastoreAccess.KEY))
-    return Workspace(**{**data, "computes": computes, "datastore_access": access})
+def _check_keys(data: Mapping[str, Any]) -> None:
+    known = _defaults()
+    groups = [("", data, known), *((f"{name}.", data.get(name), known[name]) for name in ("durations", "quotas"))]
+    for where, given, allowed in groups:
+        strange = sorted(set(given) - set(allowed)) if isinstance(given, Mapping) else ()
+        for key in strange:
+            raise UnusableSettings(f"{where}{key}: unknown; known are {', '.join(sorted(allowed))}")
+
+
+def _by_names(place: tuple[int | str, ...], data: Any) -> str:
+    """Where in the settings; what stands in a list goes by its name."""
+    words = []
+    for part in place:
+        within = isinstance(data, list) or (isinstance(data, Mapping) and part in data)
+        data = data[part] if within else None
+        named = isinstance(part, int) and isinstance(data, Mapping) and "name" in data
+        words.append(str(data["name"] if named else part))
+    return ".".join(words)
+
+
+def _defaults() -> dict[str, Any]:
+    defaults: dict[str, Any] = json.loads(DEFAULTS.read_text(encoding="utf-8"))
+    return defaults
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +212,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _named(values: list[Any]) -> bool:
-    return all(isinstance(value, Mapping) and "name" in value for value in values)
+    return all(isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in values)
 
 
 def _merged_by_name(old: list[Any], new: list[Any]) -> list[Any]:
@@ -196,36 +236,53 @@ class SettingsBook:
     """The settings in force: defaults, then what a file changes, then what was asked for over the admin route."""
 
     def __init__(self, changes: Mapping[str, Any], shelf: Shelf | None = None) -> None:
-        self._start = merged(json.loads(DEFAULTS.read_text(encoding="utf-8")), changes)
+        """What an earlier process kept is left out, and that is said, when it makes no sense any more.
+
+        Raises:
+            UnusableSettings: `changes` make no sense.
+        """
         self._shelf = shelf
+        self._start = merged(_defaults(), changes)
+        self.current = Settings.from_json(self._start)
         self._asked: dict[str, Any] = (shelf.get(*KEPT_AT) if shelf else None) or {}
-        self._data = merged(self._start, self._asked)
-        self.current = Settings.from_json(self._data)
+        try:
+            self.current = Settings.from_json(merged(self._start, self._asked))
+        except UnusableSettings as error:
+            self.leave_out_asked(str(error))
+
+    def leave_out_asked(self, why: str) -> bool:
+        """Go on without what was asked for over the admin route; says whether there was anything."""
+        if not self._asked:
+            return False
+        log.error("the settings asked for over the admin route are left out (DELETE /settings forgets them): %s", why)
+        self._asked, self.current = {}, Settings.from_json(self._start)
+        return True
 
     def reset(self) -> Settings:
         """Forget what was asked for over the admin route, of this process and of earlier ones."""
         if self._shelf:
             self._shelf.delete(*KEPT_AT)
-        self._asked, self._data = {}, self._start
-        self.current = Settings.from_json(self._data)
+        self._asked, self.current = {}, Settings.from_json(self._start)
         return self.current
+
+    def with_changes(self, changes: Any) -> Settings:
+        """What would be in force after `patch`.
+
+        Raises:
+            UnusableSettings: a key or a value that the settings do not know.
+        """
+        if not isinstance(changes, Mapping):
+            raise UnusableSettings("the settings must be a JSON object")
+        return Settings.from_json(merged(merged(self._start, self._asked), changes))
 
     def patch(self, changes: Mapping[str, Any]) -> Settings:
         """Apply changes of the shape of `defaults.json`; nothing changes when they make no sense.
 
         Raises:
-            KeyError, TypeError, ValueError: a key or a value that the settings do not know.
+            UnusableSettings: a key or a value that the settings do not know.
         """
-        unknown = set(changes) - set(self._data)
-        if unknown:
-            raise KeyError(f"unknown settings: {', '.join(sorted(unknown))}")
-        for group in ("durations", "quotas"):
-            strange = set(changes.get(group, {})) - set(self._data[group])
-            if strange:
-                raise KeyError(f"unknown {group}: {', '.join(sorted(strange))}")
-        data = merged(self._data, changes)
-        self.current = Settings.from_json(data)
-        self._data, self._asked = data, merged(self._asked, changes)
+        self.current = self.with_changes(changes)
+        self._asked = merged(self._asked, changes)
         if self._shelf:
             self._shelf.put(*KEPT_AT, self._asked)
         return self.current

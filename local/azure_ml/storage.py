@@ -2,15 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, LinearRetry, generate_container_sas
 
-from local.azure_ml.settings import Scope, SettingsBook, Workspace
+from local.azure_ml.settings import Scope, SettingsBook, UnusableSettings, Workspace
 
 READ_ONLY, READ_WRITE = "rl", "racwl"
 RETRY_SECONDS = 0.2
@@ -84,21 +84,42 @@ class Blobs:
         """Make every workspace's containers; Azurite may take a moment to come up.
 
         Raises:
-            AzureError: it did not come up within `patience`, or refuses an account's key.
+            AzureError: it did not come up within `patience`.
+            UnusableSettings: it does not take an account or its key.
         """
         deadline = time.monotonic() + patience.total_seconds()
-        for workspace in self._book.current.workspaces:
-            for name in workspace.datastores.values():
-                self._create_patiently(workspace, name, deadline)
-
-    def _create_patiently(self, scope: Scope, name: str, deadline: float) -> None:
         while True:
             try:
-                return self.create_container(scope, name, retries=0)
+                return self.open_accounts(self._book.current.scopes)
             except AzureError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
+
+    def open_accounts(self, scopes: Iterable[Scope]) -> None:
+        """Make the containers of workspaces, and see that registries' accounts can be used.
+
+        Raises:
+            AzureError: Azurite does not answer.
+            UnusableSettings: it does not take an account or its key.
+        """
+        for scope in scopes:
+            try:
+                self._open_account(scope)
+            except HttpResponseError as error:
+                kind = "workspaces" if isinstance(scope, Workspace) else "registries"
+                raise UnusableSettings(
+                    f"{kind}.{scope.name}.storage_account: Azurite does not take '{scope.storage_account}' with its "
+                    "storage_key; its accounts are those of AZURITE_ACCOUNTS, in the local stack those of defaults.json"
+                ) from error
+
+    def _open_account(self, scope: Scope) -> None:
+        if isinstance(scope, Workspace):
+            for name in scope.datastores.values():
+                self.create_container(scope, name, retries=0)
+            return
+        with self.container(scope, "azureml", retries=0) as container:
+            container.exists()
 
     def signature(self, scope: Scope, container: str, permissions: str, lifetime: timedelta) -> str:
         """A shared access signature for one container."""

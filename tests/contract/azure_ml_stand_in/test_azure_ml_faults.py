@@ -6,7 +6,7 @@ import pytest
 import requests
 from azure.ai.ml.entities import BatchEndpoint
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
-from azure_ml_estate import StandIn, arm, datastore, endpoint_in, settled_endpoint, workspace
+from azure_ml_estate import ELSEWHERE, SCOPES, StandIn, arm, datastore, endpoint_in, settled_endpoint, workspace
 
 GET_WORKSPACE = {"operation": "endpoints.list"}
 
@@ -98,15 +98,61 @@ def test_blob_requests_can_be_struck_too(stand_in: StandIn) -> None:
     assert refusal.value.status_code == 403
 
 
-def test_a_senseless_fault_or_setting_is_refused(stand_in: StandIn) -> None:
-    """Better than one that never strikes."""
-    for path, body in (
-        ("faults", {"action": "explode"}),
-        ("faults", {"action": "drop", "match": {"verb": "GET"}}),
-        ("settings", {"durations": {"endpoint_cretae": 1}}),
-        ("settings", {"no_such_thing": 1}),
-    ):
-        assert requests.post(f"{stand_in.admin_url}/{path}", json=body, timeout=10).status_code == 400, body
+SENSELESS = (
+    ("faults", {"action": "explode"}, "action: Input should be 'status', 'drop'"),
+    ("faults", {"action": "drop", "match": {"verb": "GET"}}, "match.verb: Extra inputs are not permitted"),
+    ("faults", {"action": "drop", "match": {"path_regex": "("}}, "match.path_regex: Input should be a valid regular"),
+    ("faults", {"action": "drop", "probability": 7}, "probability: Input should be less than or equal to 1 (given: 7)"),
+    ("faults", {"action": "status", "status": "abc"}, "status: Input should be a valid integer (given: 'abc')"),
+    ("faults", {"action": "drop", "count": "x"}, "count: Input should be a valid integer"),
+    ("faults", {"action": "delay", "seconds": -1}, "seconds: Input should be greater than or equal to 0"),
+    ("faults", {"action": "status"}, "action 'status' needs a status from 400 to 599"),
+    ("settings", {"durations": {"endpoint_cretae": 1}}, "durations.endpoint_cretae: unknown; known are cluster_idle"),
+    ("settings", {"no_such_thing": 1}, "no_such_thing: unknown; known are durations"),
+    ("settings", ["page_size"], "must be a JSON object"),
+    ("settings", {"page_size": 0}, "page_size: Input should be greater than or equal to 1 (given: 0)"),
+    ("settings", {"token_seconds": "a"}, "token_seconds: Input should be a valid integer (given: 'a')"),
+    ("settings", {"workspaces": [{"name": "mlw-test", "region": ""}]}, "workspaces.mlw-test.region: String should"),
+    ("settings", {"durations": {"job_cancel": -1}}, "durations.job_cancel: Input should be greater than or equal to 0"),
+    ("settings", {"quotas": {"endpoints_per_region": "x"}}, "quotas.endpoints_per_region: Input should be a valid int"),
+    (
+        "settings",
+        {"identities": [{"name": "app", "blob_roles": {"mlw-dev": "king"}}]},
+        "identities.app.blob_roles.mlw-dev: Input should be 'none', 'read', 'upload' or 'write' (given: 'king')",
+    ),
+    (
+        "settings",
+        {"workspaces": [{"name": "mlw-test", "computes": [{"name": "batch-cluster", "max_nodes": 0}]}]},
+        "workspaces.mlw-test.computes.batch-cluster.max_nodes: Input should be greater than or equal to 1",
+    ),
+    (
+        "settings",
+        {"workspaces": [{**ELSEWHERE, "name": "mlw-unknown", "storage_account": "nobodysaccount"}]},
+        "workspaces.mlw-unknown.storage_account: Azurite does not take 'nobodysaccount'",
+    ),
+)
+
+
+@pytest.mark.parametrize(("path", "body", "said"), SENSELESS, ids=[said[:40] for *_, said in SENSELESS])
+def test_a_senseless_fault_or_setting_is_refused(stand_in: StandIn, path: str, body: object, said: str) -> None:
+    """Better than a fault that never strikes; the field is named with what it may be, and nothing is kept."""
+    before = requests.get(f"{stand_in.admin_url}/settings", timeout=10).json()
+    reply = requests.post(f"{stand_in.admin_url}/{path}", json=body, timeout=10)
+    requests.delete(f"{stand_in.admin_url}/faults", timeout=10)
+    assert (reply.status_code, said in reply.json()["error"]) == (400, True), reply.text
+    assert requests.get(f"{stand_in.admin_url}/settings", timeout=10).json() == before
+
+
+def test_a_workspace_that_is_added_can_be_used_at_once(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its containers are made with it, as those of all others were at the start."""
+    added = {**ELSEWHERE, "name": "mlw-added"}
+    monkeypatch.setitem(SCOPES, "mlw-added", added)
+    rights = [{"name": "app", "rights": {"mlw-added": "write"}}]
+    try:
+        with stand_in.settings(workspaces=[added], identities=rights), datastore("mlw-added") as container:
+            container.upload_blob("row.csv", b"a,b\n")
+    finally:
+        requests.delete(f"{stand_in.admin_url}/settings", timeout=10)
 
 
 def test_the_journal_tells_writes_from_reads_by_scope_and_identity(stand_in: StandIn, unique: str) -> None:

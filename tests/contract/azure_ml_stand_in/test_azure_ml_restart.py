@@ -1,5 +1,8 @@
 """What outlives the process: state, certificates, tokens, unfinished jobs."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.constants import AssetTypes
 from azure.ai.ml.entities import BatchEndpoint, Model
 from azure_ml_estate import (
+    ELSEWHERE,
     POLL_SECONDS,
+    ROOT,
     SHORT,
     SUBSCRIPTION,
     StandIn,
@@ -18,6 +23,11 @@ from azure_ml_estate import (
     folder_input,
 )
 from sample_folders import python_model
+
+from local.azure_ml.settings import KEPT_AT
+from local.azure_ml.store import Store
+
+NOBODYS = {"name": "mlw-added", "storage_account": "nobodysaccount"}
 
 
 @pytest.fixture
@@ -60,3 +70,47 @@ def test_everything_is_still_there_after_a_restart(own_stand_in: StandIn, tmp_pa
     assert test.batch_deployments.get("deployment-1", "be-survivor").model == model.id
     eventually(lambda: test.jobs.get(job.name).status == "Completed", "the job that had waited")
     assert own_stand_in.stop() == 0
+
+
+def test_a_kept_workspace_whose_account_is_gone_does_not_hinder_the_start(blob_port: int, tmp_path: Path) -> None:
+    """It is left out, and the log says which one and why."""
+    own = StandIn(data=tmp_path, blob_port=blob_port)
+    store = Store(tmp_path / "state.sqlite")
+    store.put(*KEPT_AT, {"workspaces": [{**ELSEWHERE, **NOBODYS}]})
+    store.close()
+    own.start()
+    names = {one["name"] for one in requests.get(f"{own.admin_url}/settings", timeout=10).json()["workspaces"]}
+    assert own.stop() == 0
+    assert "mlw-added" not in names
+    assert "workspaces.mlw-added.storage_account: Azurite does not take 'nobodysaccount'" in (
+        (tmp_path / "log").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"page_size": 0}, "page_size: Input should be greater than or equal to 1 (given: 0)"),
+        ({"workspaces": [{**ELSEWHERE, **NOBODYS}]}, "workspaces.mlw-added.storage_account: Azurite does not take"),
+    ],
+    ids=["page size", "account"],
+)
+def test_a_settings_file_that_makes_no_sense_stops_the_start_with_one_line(
+    blob_port: int, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    """Who wrote it reads the field, not a traceback."""
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(changes))
+    ports = ["--proxy-port", "0", "--admin-port", "0", "--blob-port", str(blob_port)]
+    command = [
+        sys.executable,
+        "-m",
+        "local.azure_ml",
+        *ports,
+        "--data",
+        str(tmp_path / "data"),
+        "--settings",
+        str(file),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    assert (ended.returncode, said in ended.stderr, "Traceback" in ended.stderr) == (1, True, False), ended.stderr
