@@ -142,13 +142,13 @@ class ScoringRun:
         except TimeoutError:
             return f"The mini batch did not end within {timeout:g} seconds."
         self._progress.stdout[index] = self._progress.stdout.get(index, b"") + ended.stdout
+        self._progress.stderr[index] = self._progress.stderr.get(index, b"") + ended.stderr
         if ended.code != 0:
             return ended.stderr.decode(errors="replace") or f"Exit code {ended.code}"
         if not output.exists():
             text = ended.stderr.decode(errors="replace")
             return f"{text}The process of the mini batch ended with exit code 0 before it had written any output."
         self._progress.parts[index] = output.read_bytes()
-        self._progress.stderr[index] = ended.stderr
         return None
 
     async def _fetch(self, uri: str, folder: str) -> list[Path]:
@@ -202,6 +202,6 @@ class ScoringRun:
         files = {name: text.encode() for name, text in logs.items()}
         for index, text in progress.stdout.items():
             files[f"logs/user/stdout/node0/process{index:03d}.stdout.txt"] = text
-        for index, text in progress.stderr.items():
-            files[f"logs/user/stderr/node0/process{index:03d}.stderr.txt"] = text
+        for index in progress.parts:  # of one that failed, error.txt tells
+            files[f"logs/user/stderr/node0/process{index:03d}.stderr.txt"] = progress.stderr[index]
         return files

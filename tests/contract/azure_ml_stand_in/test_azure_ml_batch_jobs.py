@@ -221,10 +221,11 @@ class TestBatchJobs:
         assert (seen.status, "did not end within 1 seconds" in seen.logs["logs/user/error.txt"]) == ("Failed", True)
 
     def test_a_mini_batch_that_fails_once_succeeds_at_its_second_try(self, scored: Scored, tmp_path: Path) -> None:
-        """With a retry the job is Completed and its error log empty; the driver's log still tells. Without, it fails."""
+        """With a retry the job is Completed and its error log empty; the other logs still tell. Without, it fails."""
         seen = _outcome(scored["flaky-twice", "one"], tmp_path)
         assert (seen.status, seen.predictions) == ("Completed", "0,7,test_input.csv\n1,7,test_input.csv\n")
         assert not [name for name in seen.logs if "error" in name]
+        assert "not at the first try" in seen.logs["logs/user/stderr/node0/process000.stderr.txt"]
         assert "attempt 1 of 2, failed" in seen.logs["logs/sys/master_role.txt"]
         assert finished_job("mlw-test", scored["flaky", "one"]).status == "Failed"
 
