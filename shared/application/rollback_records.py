@@ -11,7 +11,7 @@ from shared.application.ports import Ports
 from shared.application.rollback_targets import activated_by
 from shared.application.work import Work
 from shared.domain.events import CircuitEvent, CircuitLiveAgain, CircuitRestored, CircuitRolledBack, CircuitSuperseded
-from shared.domain.model import Circuit, EndpointLock, Environment, ProcessKind
+from shared.domain.model import Circuit, EndpointLock, Environment, ProcessKind, Round
 from shared.domain.naming import deployment_name
 from shared.telemetry import log
 
@@ -74,5 +74,10 @@ class _Records:
     def _mark(self, maker: str, event: CircuitEvent) -> None:
         """A run that has not begun to switch finds the lost lock by itself: for it the event has no edge."""
         found = self.ports.releases.release_and_run(maker, self.circuit)
-        if found is not None and found[1].row.deployment == deployment_name(maker):
-            Dispatcher(self.ports).to_run(found[0], found[1], event)
+        if found is None or found[1].row.deployment != deployment_name(maker):
+            return
+        release, run = found
+        dispatcher = Dispatcher(self.ports)
+        if dispatcher.to_run(release, run, event) is None:
+            # Who marked it before may have died before he looked whether that ended its round.
+            dispatcher.fan_in(maker, Round.ACTIVATION, release)

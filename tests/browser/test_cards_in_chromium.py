@@ -11,6 +11,7 @@ from tests.support.sample_pages import page_server, sample_cards
 BUTTONS = {
     "card-gate-signed-in": "Sign in and decide",
     "card-rollback": "Open the rollback",
+    "card-stalled": "Open the rollback",
     "card-check-failed": "Open the rollback",
     "card-drift": "Open the report",
 }
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.browser
 
 ABOUT = dict.fromkeys(sorted(sample_cards()), "20251210.1") | {
     "card-rollback": "rollback-527d",
+    "card-stalled": "rollback-527d",
     "card-check-failed": "check-527d",
     "card-drift": "1 in Production",
 }

@@ -102,14 +102,14 @@ def want_is_not_read_again(patches: Patches) -> None:
     """The default is compared with what was wanted before it was looked at."""
     converge = endpoints.converge
 
-    def hasty(environment: Any, circuit: Any, name: str, ports: Any) -> Any:
+    def hasty(environment: Any, circuit: Any, name: str, ports: Any, **named: Any) -> Any:
         before = ports.endpoints.lock(environment, circuit)
         lock = before.row if before else None
         if lock is None or not (lock.want or lock.want_none):
-            return converge(environment, circuit, name, ports)
+            return converge(environment, circuit, name, ports, **named)
         endpoint = ports.models.endpoint(environment, name)
         if endpoint is None or endpoint.state is not endpoints.ProvisioningState.SUCCEEDED:
-            return converge(environment, circuit, name, ports)
+            return converge(environment, circuit, name, ports, **named)
         if endpoint.default != lock.want:
             return endpoints._switch(ports, lock, endpoint)
         return endpoints.Converged(default=endpoint.default, lock=lock)

@@ -327,7 +327,8 @@ def test_a_throttled_call_says_how_long_to_wait(azure_ml: AzureMl, real_estate: 
     with pytest.raises(TransientError) as caught:
         real_estate.gateway.endpoint(TEST, some_circuit().endpoint)
     assert caught.value.retry_after == timedelta(seconds=0.2)
-    assert [one["operation"] for one in azure_ml.journal(before)] == ["endpoints.get"] * 4
+    asked = [one["operation"] for one in azure_ml.journal(before)]
+    assert [operation for operation in asked if not operation.startswith("tokens.")] == ["endpoints.get"] * 4
 
 
 def test_a_dropped_connection_is_transient(azure_ml: AzureMl, real_estate: RealEstate) -> None:
