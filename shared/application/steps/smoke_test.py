@@ -125,6 +125,8 @@ def _start(work: Work, ports: Ports, name: str) -> CircuitEvent | StillRunning:
     job = ports.models.start_smoke_job(
         endpoint=run.test_endpoint, deployment=run.deployment, circuit=run.circuit, job_name=name
     )
+    if job.name != name:  # then each invocation makes a job, and the SDK repeats one whose answer was lost
+        job = _unnamed(run, ports) or job
     return _running(work, ports, job, _limit(work, replace(job, created_at=job.created_at or now)))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -319,6 +320,37 @@ def test_of_several_nameless_jobs_the_oldest_is_kept_and_the_others_are_cancelle
     assert event.evidence["smoke"]["job_name"] == "batchjob-0001"  # type: ignore[index]  # JSON
     assert deployed.models.cancelled_jobs == ["batchjob-0002"]
     assert len(deployed.models.calls("start_smoke_job")) == 2
+
+
+def test_jobs_of_answers_that_the_sdk_lost_in_one_invocation_are_cancelled_too(deployed: World) -> None:
+    """D14: it repeats a lost invocation by itself; on a service that ignores the name each of them made a job."""
+    plan(deployed, honour_name=False, takes=timedelta(minutes=2))
+    deployed.look(smoke_test)
+    start = partial(deployed.models.start_smoke_job, endpoint=ENDPOINT, deployment=DEPLOYMENT, circuit=CIRCUIT)
+
+    def lost_twice(method: str) -> None:
+        if method != "start_smoke_job":
+            return
+        deployed.models.before = nothing
+        for _ in range(2):
+            start(job_name=JOB)
+            deployed.clock.forward(timedelta(seconds=1))
+
+    nothing, deployed.models.before = deployed.models.before, lost_twice
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.evidence["smoke"]["job_name"] == "batchjob-0001"  # type: ignore[index]  # JSON
+    assert deployed.models.cancelled_jobs == ["batchjob-0002", "batchjob-0003"]
+
+
+def test_a_service_that_honours_the_name_is_not_asked_for_all_jobs_after_the_start(deployed: World) -> None:
+    """D14: there is one job of a name; nothing is to be settled."""
+    for _ in range(2):
+        deployed.look(smoke_test)
+
+    assert deployed.models.journal[-1].method == "start_smoke_job"
 
 
 @pytest.mark.parametrize("honour_name", [True, False])
