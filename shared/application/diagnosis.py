@@ -13,11 +13,10 @@ from shared.domain.events import StepFailed
 from shared.domain.model import CircuitPhase, CircuitRun, Environment, Round
 from shared.domain.naming import test_data_path
 from shared.domain.process import DIAGNOSIS
+from shared.domain.remedy import Remedy
 
 type Lines = tuple[str, ...]
 
-START_ANEW = "next: start a new release for it; a retry takes what was approved, and that is no longer as it was"
-"""The one failure that no retry of the same release can mend."""
 ASK_AGAIN = "then retry the release: gate 2 is asked again, about what is live now"
 
 
@@ -25,6 +24,11 @@ def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
     """The circuit failed, and what a look around found; which circuit, its row says: whoever shows an error names it."""
     evidence = {DIAGNOSIS: list(lines)} if lines else {}
     return StepFailed(at=ports.clock.now(), error=error, evidence=evidence)
+
+
+def next_line(remedy: Remedy) -> str:
+    """How a diagnosis ends."""
+    return f"next: {remedy.told()}"
 
 
 def diagnose(work: Work, ports: Ports) -> Lines:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
-from shared.application.diagnosis import START_ANEW
 from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
 from shared.application.rollback_told import after_rollback, rollback_name, took_told
@@ -25,6 +24,7 @@ from shared.domain.model import (
 )
 from shared.domain.naming import timestamp
 from shared.domain.process import WAYS_BACK
+from shared.domain.remedy import remedy_of_all, remedy_told_in
 
 RULE = "=" * 48
 MOST_MARKS = 20
@@ -279,12 +279,13 @@ def _lift(held: Sequence[Circuit]) -> str:
 
 def _after_failure(retry: str, runs: Sequence[CircuitRun]) -> str:
     failed = [run for run in runs if has_failed(run)]
-    lost = [run for run in failed if START_ANEW in diagnosis(run)]
+    remedies = [(run, remedy_told_in(diagnosis(run))) for run in failed]
+    lost = [(run, remedy) for run, remedy in remedies if not remedy.is_retry]
     if not lost:
         return f"remove the cause, then {retry}; a circuit that can wait may be left out with “exclude” and a reason."
-    circuits = ", ".join(str(run.circuit) for run in lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
-    anew = f"start a new release for {circuits}: what was approved has changed, and a retry would take it again"
-    if all(run in lost or run.phase in NEUTRAL for run in runs):
+    circuits = ", ".join(str(run.circuit) for run, _ in lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
+    anew = remedy_of_all({remedy for _, remedy in lost}).told(circuits)
+    if len(lost) + sum(run.phase in NEUTRAL for run in runs) == len(runs):
         return f"{anew}."
     return f"{anew}; for the others {retry} with “exclude” for {circuits} and a reason."
 

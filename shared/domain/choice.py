@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.domain.remedy import Remedy
+
 VALIDATED = "true"
 UNKNOWN_BUILD = "unknown"
 MOST_LISTED = 10
@@ -43,6 +45,8 @@ class Choice:
     version: str = ""
     warning: str = ""
     problem: str = ""
+    remedy: Remedy = Remedy.RETRY
+    """Of the problem: the tags of Dev's models can be put right, an artifact can't."""
 
 
 def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
@@ -54,9 +58,9 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
     if len(of_build) == 1:
         return Choice(version=of_build[0].version)
     if len(of_build) > 1:
-        return Choice(problem=_several(of_build, f"cutoff_date {wish.cutoff_date} and build_id {wish.build_id}"))
+        return _several(of_build, f"cutoff_date {wish.cutoff_date} and build_id {wish.build_id}")
     if len(of_cutoff) > 1:
-        return Choice(problem=_several(of_cutoff, f"cutoff_date {wish.cutoff_date}, none from build {wish.build_id}"))
+        return _several(of_cutoff, f"cutoff_date {wish.cutoff_date}, none from build {wish.build_id}")
     if not of_cutoff:
         return Choice(problem=_none(candidates, wish))
     return Choice(version=of_cutoff[0].version, warning=_other_build(of_cutoff[0], wish))
@@ -65,12 +69,14 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
 def _asked_for(candidates: Sequence[Candidate], wish: Wish) -> Choice:
     found = next((c for c in candidates if c.version == wish.version), None)
     if found is None:
-        return Choice(problem=f"Dev has no version {wish.version}, which the artifact asks for; {listed(candidates)}")
+        missing = f"Dev has no version {wish.version}, which the artifact asks for; {listed(candidates)}"
+        return Choice(problem=missing, remedy=Remedy.ARTIFACT)
     if not found.is_eligible:
         tag = found.tags.get("validated")
         return Choice(problem=f"the asked-for {found} is not eligible: its tag validated is {tag!r}, not 'true'")
     if found.tags.get("cutoff_date") != wish.cutoff_date:
-        return Choice(problem=f"the asked-for {found} does not have the artifact's cutoff_date {wish.cutoff_date}")
+        other = f"the asked-for {found} does not have the artifact's cutoff_date {wish.cutoff_date}"
+        return Choice(problem=other, remedy=Remedy.ARTIFACT)
     return Choice(version=found.version)
 
 
@@ -78,8 +84,9 @@ def _build(candidate: Candidate) -> str:
     return candidate.tags.get("build_id", "")
 
 
-def _several(found: Sequence[Candidate], what: str) -> str:
-    return f"{len(found)} validated models have {what}: name one as model_version in the artifact; {listed(found)}"
+def _several(found: Sequence[Candidate], what: str) -> Choice:
+    told = f"{len(found)} validated models have {what}: name one as model_version in the artifact; {listed(found)}"
+    return Choice(problem=told, remedy=Remedy.ARTIFACT)
 
 
 def _none(candidates: Sequence[Candidate], wish: Wish) -> str:

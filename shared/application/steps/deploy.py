@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.application.diagnosis import ASK_AGAIN, START_ANEW, diagnose_deployment, failed
+from shared.application.diagnosis import ASK_AGAIN, diagnose_deployment, failed, next_line
 from shared.application.differences import AS_LEFT, on_endpoint
 from shared.application.locks import (
     LockLost,
@@ -30,6 +30,7 @@ from shared.domain.events import (
 )
 from shared.domain.model import CircuitPhase, CircuitRun, Environment, LedgerEntry
 from shared.domain.naming import deployment_tags, endpoint_tags
+from shared.domain.remedy import Remedy
 from shared.domain.smoke_verdict import COMPLETED
 
 CONTENT_HASH = "content_hash"
@@ -172,7 +173,7 @@ def _lock(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     changed = _change_since_approval(work.run, ports)
     if changed:
         told = f"changed since approval: {changed}; production was not touched, start a new release"
-        return failed(ports, told, (START_ANEW,))
+        return failed(ports, told, (next_line(Remedy.CHANGED),))
     return settle(ports.clock, lambda: _lock_and_freeze(work, ports))
 
 

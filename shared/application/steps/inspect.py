@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
-from shared.application.diagnosis import failed
+from shared.application.diagnosis import failed, next_line
 from shared.application.live import Live, live_evidence, metrics_of, read_live
 from shared.application.locks import marks
 from shared.application.ports import Endpoint, ModelVersion, Ports, ProvisioningState
@@ -17,6 +17,7 @@ from shared.domain.errors import ConfigurationError, PermanentError
 from shared.domain.events import ModelChosen, StepFailed
 from shared.domain.model import CircuitRun, Environment
 from shared.domain.naming import TEST_INPUT, data_asset_name, endpoint_tags, name_problem, test_data_path, timestamp
+from shared.domain.remedy import Remedy, remedy_of_all
 from shared.domain.signature import input_columns
 from shared.domain.smoke_input import MOST_INPUT_BYTES, judge_input
 
@@ -59,6 +60,7 @@ class _Inspection:
     work: Work
     ports: Ports
     findings: list[str] = field(default_factory=list)
+    remedies: set[Remedy] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     evidence: dict[str, object] = field(default_factory=dict)
     dev_models: Sequence[ModelVersion] = ()
@@ -70,6 +72,11 @@ class _Inspection:
     @property
     def run(self) -> CircuitRun:
         return self.work.run
+
+    def find(self, finding: str, remedy: Remedy) -> None:
+        """Something that a retry may not mend."""
+        self.findings.append(finding)
+        self.remedies.add(remedy)
 
     def look(self, check: Callable[[], None]) -> None:
         """What the service refuses is a finding like any other; the next check still runs."""
@@ -86,7 +93,9 @@ def _refused(seen: _Inspection) -> StepFailed:
     told = (
         "; ".join(f"({n}) {finding}" for n, finding in enumerate(seen.findings, 1)) if count > 1 else seen.findings[0]
     )
-    return failed(seen.ports, f"{count} findings: {told}" if count > 1 else told)
+    remedy = remedy_of_all(seen.remedies)
+    lines = () if remedy.is_retry else (next_line(remedy),)
+    return failed(seen.ports, f"{count} findings: {told}" if count > 1 else told, lines)
 
 
 # ------------------------------------------------------------------------------------------- the Dev model
@@ -95,9 +104,9 @@ def _refused(seen: _Inspection) -> StepFailed:
 def _cutoff_date(seen: _Inspection) -> None:
     cutoff = seen.run.cutoff_date
     if not _is_iso_date(cutoff):
-        seen.findings.append(f"cutoff_date {cutoff!r} must be a real date, YYYY-MM-DD")
+        seen.find(f"cutoff_date {cutoff!r} must be a real date, YYYY-MM-DD", Remedy.ARTIFACT)
     elif date.fromisoformat(cutoff) > seen.ports.clock.now().date():
-        seen.findings.append(f"cutoff_date {cutoff} lies in the future")
+        seen.find(f"cutoff_date {cutoff} lies in the future", Remedy.ARTIFACT)
 
 
 def _is_iso_date(text: str) -> bool:
@@ -118,7 +127,7 @@ def _model(seen: _Inspection) -> None:
         Wish(version=run.requested_version, cutoff_date=run.cutoff_date, build_id=seen.work.release.build_id),
     )
     if choice.problem:
-        seen.findings.append(f"model {run.model_name}: {choice.problem}")
+        seen.find(f"model {run.model_name}: {choice.problem}", choice.remedy)
         return
     chosen = next(model for model in seen.dev_models if model.version == choice.version)
     if choice.warning:
@@ -190,7 +199,8 @@ def _place(seen: _Inspection, environment: Environment) -> None:
     run, models = seen.run, seen.ports.models
     name = _endpoint_name(run, environment)
     illegal = [f"{environment}: {problem}" for n in (name, run.deployment) if (problem := name_problem(n))]
-    seen.findings += [f"{problem}; change {TEMPLATE_SETTINGS[environment]} or the ids" for problem in illegal]
+    for problem in illegal:
+        seen.find(f"{problem}; change {TEMPLATE_SETTINGS[environment]} or the ids", Remedy.SETTINGS)
     if not models.compute_exists(environment):
         seen.findings.append(f"{environment}: the compute cluster that COMPUTE_NAME names does not exist")
     endpoint = None if illegal else models.endpoint(environment, name)
@@ -264,9 +274,10 @@ def _region_collision(seen: _Inspection) -> None:
         return
     regions = {models.region(environment) for environment in Environment}
     if len(regions) == 1:
-        seen.findings.append(
+        seen.find(
             f"endpoint name {run.endpoint} is the same in Test and Production, and both lie in {regions.pop()}, where "
-            f"names are unique: set {TEMPLATE_SETTINGS[Environment.TEST]}, for example to be-test-{{plant}}-{{circuit}}"
+            f"names are unique: set {TEMPLATE_SETTINGS[Environment.TEST]}, for example to be-test-{{plant}}-{{circuit}}",
+            Remedy.SETTINGS,
         )
 
 
@@ -286,7 +297,8 @@ def _region_room(seen: _Inspection) -> None:
         quota[f"{environment}_region"] = {room.what: room.as_json() for room in rooms}
         findings |= dict.fromkeys(str(room) for room in rooms if room.missing)
     seen.evidence["quota"] = {**_quota(seen), **quota}
-    seen.findings += findings
+    for finding in findings:
+        seen.find(finding, Remedy.SETTINGS)
 
 
 def _live(seen: _Inspection) -> None:
@@ -298,7 +310,8 @@ def _live(seen: _Inspection) -> None:
     if seen.run.allow_older_cutoff or not (_is_iso_date(live_cutoff) and _is_iso_date(cutoff)):
         return
     if cutoff < live_cutoff:
-        seen.findings.append(
+        seen.find(
             f"cutoff_date {cutoff} is older than {live_cutoff}, which is live ({seen.live.name}); to go back, roll back, "
-            'or say "allow_older_cutoff": true in the artifact'
+            'or say "allow_older_cutoff": true in the artifact',
+            Remedy.ARTIFACT,
         )

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from shared.application.diagnosis import START_ANEW, diagnose_promotion, failed
+from shared.application.diagnosis import diagnose_promotion, failed, next_line
 from shared.application.ports import ModelVersion, Ports, PromotedModel
 from shared.application.work import Work
 from shared.domain.errors import ConfigurationError, Occupied, PermanentError
 from shared.domain.events import ModelPromoted, StepFailed, StillRunning
 from shared.domain.model import CircuitRun
 from shared.domain.naming import registry_tags
+from shared.domain.remedy import Remedy
 
 PROMOTED_AT = "promoted_at"
 """The one tag that whoever was first decides: tries that overlap, or come again later, keep it."""
@@ -19,7 +20,7 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed | StillRunni
     """R13-R17. Repeatable: a version that is already there keeps its content and its promoted_at."""
     changed = _change_since_approval(work.run, ports)
     if changed:
-        return failed(ports, f"changed since approval: {changed}; start a new release", (START_ANEW,))
+        return failed(ports, f"changed since approval: {changed}; start a new release", (next_line(Remedy.CHANGED),))
     started = ports.clock.now()
     tags = _tags(work, started)
     try:
