@@ -49,9 +49,9 @@ def diagnose(work: Work, ports: Ports) -> Lines:
             return ()
 
 
-def diagnose_promotion(run: CircuitRun, ports: Ports) -> Lines:
+def diagnose_promotion(run: CircuitRun, ports: Ports, remedy: Remedy = Remedy.RETRY) -> Lines:
     """R49: is the model in the Registry, and if not, what does Dev offer?"""
-    return (*_registry(run, ports), "next: put Dev or the Registry right, then retry the release")
+    return (*_registry(run, ports), next_line(remedy))
 
 
 def diagnose_timeout(run: CircuitRun, ports: Ports, job_name: str) -> Lines:

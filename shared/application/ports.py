@@ -470,7 +470,7 @@ class ModelGateway(Protocol):
         Blocks while the Registry works. Source name, version and hash become properties (D12).
 
         Raises:
-            PermanentError: the Registry holds this version with other content.
+            Unalterable: the Registry holds this version with other content.
         """
 
     def registry_model(self, name: str, version: str) -> ModelVersion | None: ...

@@ -5,7 +5,8 @@ PipelineError
 │   └── Occupied            other work of ours comes first; this has not begun, and no deadline runs
 ├── PermanentError          the thing said no; a person must change something
 │   ├── ConfigurationError  a setting or a role is wrong (401, 403)
-│   └── InvalidManifest     the artifact can't be used
+│   ├── InvalidManifest     the artifact can't be used
+│   └── Unalterable         what exists under this name is another thing, and stays so
 ├── ConflictError           somebody else wrote the row first: decide again on the fresh one
 ├── IllegalTransition       an event does not fit the state: nothing happens
 └── RequestRefused          an HTTP caller asked for what can't be done (carries the status)
@@ -40,6 +41,10 @@ class ConfigurationError(PermanentError):
 
 class InvalidManifest(PermanentError):
     """The artifact is refused; the message names the path and the fields to use."""
+
+
+class Unalterable(PermanentError):
+    """What exists under this name is another thing and can't be changed: a new release has another name."""
 
 
 class ConflictError(PipelineError):

@@ -18,7 +18,7 @@ from shared.application.ports import (
     ProvisioningState,
     RegionUse,
 )
-from shared.domain.errors import PermanentError, PipelineError, TransientError
+from shared.domain.errors import PermanentError, PipelineError, TransientError, Unalterable
 from shared.domain.log_lines import LogLine, sifted
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import name_problem, test_data_path
@@ -304,7 +304,7 @@ class FakeModels:
             )
             self._registry[name, version] = held
         elif content_hash(held.files) != digest:
-            raise PermanentError(
+            raise Unalterable(
                 f"the Registry already holds {name} version {version} with other content than "
                 f"version {source_version} in Dev"
             )

@@ -19,7 +19,7 @@ from shared.adapters.azure_ml.models import Models
 from shared.adapters.azure_ml.patience import PATIENCE, within
 from shared.adapters.azure_ml.scratch import clear_left_behind, scratch_folder
 from shared.application.ports import PromotedModel
-from shared.domain.errors import Occupied, PermanentError, PipelineError, TransientError
+from shared.domain.errors import Occupied, PermanentError, PipelineError, TransientError, Unalterable
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
@@ -247,9 +247,9 @@ class Promotion(Models):
         with service_errors(f"listing the files of {wanted} in the Registry"):
             held = content_hash(folder.identified(folder.files()))
         if held != digest:
-            raise PermanentError(
+            raise Unalterable(
                 f"the Registry holds {wanted} with other content than version {wanted.source_version} in Dev "
-                f"({held[:12]} instead of {digest[:12]}): a version's content can't be changed, start a new release"
+                f"({held[:12]} instead of {digest[:12]}): a version's content can't be changed"
             )
 
     def _described(self, wanted: _Wanted, found: "Model", properties: Mapping[str, str]) -> "Model":

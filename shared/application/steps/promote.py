@@ -6,7 +6,7 @@ from datetime import datetime
 from shared.application.diagnosis import diagnose_promotion, failed, next_line
 from shared.application.ports import ModelVersion, Ports, PromotedModel
 from shared.application.work import Work
-from shared.domain.errors import ConfigurationError, Occupied, PermanentError
+from shared.domain.errors import ConfigurationError, Occupied, PermanentError, Unalterable
 from shared.domain.events import ModelPromoted, StepFailed, StillRunning
 from shared.domain.model import CircuitRun
 from shared.domain.naming import registry_tags
@@ -30,9 +30,11 @@ def promote(work: Work, ports: Ports) -> ModelPromoted | StepFailed | StillRunni
     except ConfigurationError:
         raise
     except PermanentError as error:
-        return failed(ports, f"promotion failed: {error}", diagnose_promotion(work.run, ports))
-    problem = _problem(work.run, promoted, tags)
-    if problem:
+        remedy = Remedy.VERSION if isinstance(error, Unalterable) else Remedy.RETRY
+        return failed(ports, f"promotion failed: {error}", diagnose_promotion(work.run, ports, remedy))
+    if problem := _other_content(work.run, promoted):
+        return failed(ports, f"promotion failed: {problem}", diagnose_promotion(work.run, ports, Remedy.VERSION))
+    if problem := _other_tags(work.run, promoted, tags):
         return failed(ports, f"promotion failed: {problem}", diagnose_promotion(work.run, ports))
     ended = ports.clock.now()
     return ModelPromoted(
@@ -92,10 +94,15 @@ def _promote(work: Work, ports: Ports, tags: dict[str, str]) -> PromotedModel:
     )
 
 
-def _problem(run: CircuitRun, promoted: PromotedModel, tags: dict[str, str]) -> str:
-    """The Registry was read back: does it say what we wrote?"""
+def _other_content(run: CircuitRun, promoted: PromotedModel) -> str:
+    """The Registry was read back: does it hold what we wrote?"""
     if promoted.content_hash != run.source_hash:
         return f"the Registry's {run.model_name} version {run.model_version} has other content than was approved"
+    return ""
+
+
+def _other_tags(run: CircuitRun, promoted: PromotedModel, tags: dict[str, str]) -> str:
+    """And does it say so?"""
     held = promoted.version.tags
     if not _same(held, tags):
         return f"the Registry's {run.model_name} version {run.model_version} has other tags: {dict(held)}"

@@ -8,9 +8,10 @@ import pytest
 
 from shared.application.ports import PromotedModel
 from shared.application.steps.promote import promote
-from shared.domain.errors import ConfigurationError, Occupied, PermanentError, TransientError
+from shared.domain.errors import ConfigurationError, Occupied, PermanentError, TransientError, Unalterable
 from shared.domain.events import ModelPromoted, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase
+from shared.domain.remedy import Remedy
 from tests.support.builders import RELEASE_ID, a_run
 from tests.support.circuit_world import BUILD, CUTOFF, DEV_TAGS, MODEL, VERSION, World, found
 from tests.support.fake_models import FakeModels
@@ -141,6 +142,16 @@ def test_what_the_registry_refuses_fails_the_circuit_with_a_diagnosis(approved: 
     assert "name is reserved" in event.error
     assert f"the Registry does not have {MODEL} version {VERSION}" in found(event)
     assert "Dev's candidates: version 1 (validated=true" in found(event)
+
+
+def test_a_version_with_other_content_needs_a_new_release_and_says_only_that(approved: World) -> None:
+    """R49, R17: the version is the release's, and stays what it is; a retry would ask for it again."""
+    approved.models.fail_next("promote", Unalterable("the Registry holds other content"))
+
+    event = refused(approved)
+
+    assert found(event).endswith(f"next: {Remedy.VERSION.told()}")
+    assert "retry the release" not in f"{event.error} {found(event)}"
 
 
 def test_other_tags_on_an_existing_version_fail_it(approved: World) -> None:
