@@ -54,15 +54,20 @@ def diagnose_promotion(run: CircuitRun, ports: Ports, remedy: Remedy = Remedy.RE
     return (*_registry(run, ports), next_line(remedy))
 
 
-def diagnose_timeout(run: CircuitRun, ports: Ports, job_name: str) -> Lines:
+def diagnose_timeout(run: CircuitRun, ports: Ports, job_name: str, studio_url: str = "") -> Lines:
     """R50: job status, compute state, test data."""
-    then = "; the rollback stands" if run.todo is Round.CHECK else ", then retry the release"
+    then = "the rollback stands" if run.todo is Round.CHECK else Remedy.RETRY.told()
     return (
         _look("job", lambda: _job(ports, job_name)),
         _compute(ports, Environment.TEST),
         _look("test data", lambda: _test_data(run, ports)),
-        f"next: open job {job_name} in the Test workspace and look what it waits for{then}",
+        f"next: open {job_told(job_name, studio_url)} and look what held it up; {then}",
     )
+
+
+def job_told(job_name: str, studio_url: str) -> str:
+    """Where to look at a job."""
+    return f"job {job_name} in the Test workspace{f' ({studio_url})' if studio_url else ''}"
 
 
 def diagnose_deployment(run: CircuitRun, ports: Ports, environment: Environment) -> Lines:

@@ -14,7 +14,10 @@ class Remedy(Enum):
     RETRY = ("remove the cause, then retry the release", "")
     CHANGED = ("start a new release", "what was approved has changed, and a retry would take it again")
     VERSION = ("start a new release", "a version keeps its content, and a retry would ask for the same version")
-    MODEL = ("have the model corrected, then start a new release", "a retry would take the model that was chosen")
+    MODEL = (
+        "correct the model or its test data, then start a new release",
+        "a retry would take the model that was chosen",
+    )
     SETTINGS = ("put that right, then start a new release", "a retry would keep the settings that this one began with")
     ARTIFACT = ("correct the artifact, then start a new release", "a retry would take the artifact as it is")
     BOTH = ("correct artifact and settings, then start a new release", "a retry would keep both as they are")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.application.diagnosis import diagnose_timeout, failed
+from shared.application.diagnosis import diagnose_timeout, failed, job_told
 from shared.application.plans import restored_model
 from shared.application.ports import TERMINAL_JOB_STATUSES, Job, Ports, ProvisioningState
 from shared.application.side_by_side import keep_predictions
@@ -25,6 +25,7 @@ from shared.domain.log_lines import LogFindings
 from shared.domain.model import CircuitRun, Environment, ProcessKind
 from shared.domain.naming import TEST_INPUT, expected_data_path, smoke_job_name
 from shared.domain.predictions import RowScan, Table, read_predictions
+from shared.domain.remedy import Remedy
 from shared.domain.smoke_verdict import (
     JobOutput,
     JobVerdict,
@@ -38,6 +39,7 @@ from shared.domain.smoke_verdict import (
 )
 
 AT_ONCE = timedelta(milliseconds=1)
+FAILED = "Failed"
 EXPECTED_OUTPUT, EXPECTED_COLUMNS = "expected_output.csv", "expected_columns.json"
 MOST_EXPECTED_BYTES = 1024 * 1024
 CLOCKS_DIFFER_BY = timedelta(seconds=10)
@@ -175,7 +177,7 @@ def _cancel(ports: Ports, job: Job) -> None:
 
 def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFailed:
     """Looked at before it is cancelled: what did it wait for?"""
-    lines = diagnose_timeout(work.run, ports, job.name)
+    lines = diagnose_timeout(work.run, ports, job.name, job.studio_url)
     _cancel(ports, job)
     said = f"smoke test failed: job {job.name} {limit.missed} ({job.status}); investigate"
     return _with_facts(failed(ports, said, lines), job)
@@ -184,7 +186,15 @@ def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFail
 def _ended_badly(work: Work, ports: Ports, job: Job) -> StepFailed:
     output = _output(work, ports, job)
     said = "; ".join((f"job {job.name} ended as {job.status}, not Completed", *quoted(output.logs), *output.unread))
-    return _with_facts(failed(ports, f"smoke test failed: {said}; investigate", _next(work, job)), job)
+    return _with_facts(
+        failed(ports, f"smoke test failed: {said}; investigate", _next(work, job, _remedy(job, output))), job
+    )
+
+
+def _remedy(job: Job, output: JobOutput) -> Remedy:
+    """A job that says nothing of its own, or that somebody cancelled, may do better the next time."""
+    said = output.logs.error_count or output.unread
+    return Remedy.MODEL if said and job.status == FAILED else Remedy.RETRY
 
 
 def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFailed:
@@ -200,7 +210,7 @@ def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFail
     evidence = _evidence(job, verdict, output.logs) | {"schema": verdict.schema.as_json() | {"source": expected.source}}
     if verdict.failures:
         said = f"smoke test failed: {'; '.join(verdict.failures)}; investigate job {job.name}"
-        return _with_facts(failed(ports, said, _next(work, job)), job, evidence, verdict.warnings)
+        return _with_facts(failed(ports, said, _next(work, job, Remedy.MODEL)), job, evidence, verdict.warnings)
     compared = compare(verdict.table, known) if known else None
     kept = keep_predictions(run, ports, output.predictions, output.predictions_size)
     return SmokeTestPassed(
@@ -230,9 +240,9 @@ def _unexpected(compared: Comparison | None) -> tuple[str, ...]:
     return () if compared is None or compared.is_equal else (f"expected output: {compared}",)
 
 
-def _next(work: Work, job: Job) -> tuple[str, ...]:
-    then = "" if work.release.kind is ProcessKind.CHECK else ", remove the cause, then retry the release"
-    return (f"next: open job {job.name} in the Test workspace{then}",)
+def _next(work: Work, job: Job, remedy: Remedy) -> tuple[str, ...]:
+    then = "" if work.release.kind is ProcessKind.CHECK else f"; {remedy.told()}"
+    return (f"next: open {job_told(job.name, job.studio_url)}{then}",)
 
 
 def _output(work: Work, ports: Ports, job: Job) -> JobOutput:

@@ -7,6 +7,7 @@ import pytest
 from shared.application.summary import diagnosis, failure_report
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, GateName, Moment, ReleasePhase
+from shared.domain.remedy import Remedy
 from shared.pages.mails import render_mail
 from tests.support.builders import CIRCUIT, RELEASE_ID
 from tests.support.circuit_world import ESTATE
@@ -14,6 +15,7 @@ from tests.support.fake_models import JobPlan
 from tests.support.pipeline_world import PipelineWorld
 
 HOURS = timedelta(hours=2)
+RETRY = "remove the cause, then POST /api/releases/20251210.1/retry"
 
 
 def ended(world: PipelineWorld) -> str:
@@ -56,15 +58,17 @@ def test_a_promotion_the_service_refuses_tells_what_dev_offers(world: PipelineWo
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("plan", "said", "next_action"),
     [
-        (JobPlan(takes=HOURS), "test-data/PLANT001/CIRCUIT01/ holds test_input.csv"),
-        (JobPlan(statuses=("Failed",)), "in the Test workspace"),
-        (JobPlan(predictions=None), "in the Test workspace"),
+        (JobPlan(takes=HOURS), "test-data/PLANT001/CIRCUIT01/ holds test_input.csv", RETRY),
+        (JobPlan(statuses=("Failed",)), "in the Test workspace", RETRY),
+        (JobPlan(predictions=None), "in the Test workspace", Remedy.MODEL.told("PLANT001/CIRCUIT01")),
     ],
     ids=["time", "status", "output"],
 )
-def test_a_failed_smoke_test_ends_in_what_to_do_next(world: PipelineWorld, plan: JobPlan, said: str) -> None:
+def test_a_failed_smoke_test_ends_in_what_to_do_next(
+    world: PipelineWorld, plan: JobPlan, said: str, next_action: str
+) -> None:
     """R50; and the report's last line is the one next action."""
     world.models.plan_job(CIRCUIT, plan)
     world.start()
@@ -75,7 +79,7 @@ def test_a_failed_smoke_test_ends_in_what_to_do_next(world: PipelineWorld, plan:
 
     assert any(said in line for line in diagnosis(world.circuit()))
     assert diagnosis(world.circuit())[-1].startswith("next: open job smoke-")
-    assert report.splitlines()[-2].startswith("Next: remove the cause, then POST /api/releases/20251210.1/retry")
+    assert report.splitlines()[-2].startswith(f"Next: {next_action}")
 
 
 def test_the_diagnosis_stands_in_the_mail_and_names_the_circuit_once(world: PipelineWorld) -> None:

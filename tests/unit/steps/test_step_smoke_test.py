@@ -13,8 +13,9 @@ from shared.domain.events import CircuitEvent, SmokeTestPassed, StepFailed, Stil
 from shared.domain.log_lines import LogLine
 from shared.domain.naming import expected_data_path, smoke_job_name
 from shared.domain.policy import AllowedLine, Policy
+from shared.domain.remedy import Remedy
 from tests.support.builders import CIRCUIT, NOW, RELEASE_ID
-from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World
+from tests.support.circuit_world import DEPLOYMENT, DEV_TAGS, ENDPOINT, MODEL, VERSION, World, found
 from tests.support.fake_models import PREDICTIONS, TEST_INPUT, JobPlan
 
 JOB = smoke_job_name(RELEASE_ID, 1, CIRCUIT)
@@ -119,6 +120,34 @@ def test_every_failing_row_of_the_table_fails_the_circuit_and_asks_to_investigat
     assert "investigate" in event.error
     assert event.evidence["smoke"]["job_name"] == JOB  # type: ignore[index]  # JSON
     assert deployed.models.production_writes() == []
+
+
+RAISED = (LogLine(file="logs/user/error.txt", line=3, text="ValueError: no column flow"),)
+
+
+@pytest.mark.parametrize(
+    ("how", "remedy"),
+    [
+        ({"statuses": ("Running", "Failed"), "error_lines": RAISED}, Remedy.MODEL),
+        ({"error_lines": RAISED}, Remedy.MODEL),
+        ({"predictions": None}, Remedy.MODEL),
+        ({"predictions": b""}, Remedy.MODEL),
+        ({"predictions": b"0,failed,test_input.csv\n"}, Remedy.MODEL),
+        ({"statuses": ("Running", "Failed")}, Remedy.RETRY),
+        ({"statuses": ("Running", "Canceled"), "error_lines": RAISED}, Remedy.RETRY),
+        ({"takes": timedelta(hours=2)}, Remedy.RETRY),
+    ],
+)
+def test_a_bad_model_needs_a_new_release_and_a_bad_day_of_the_service_a_retry(
+    deployed: World, how: dict[str, object], remedy: Remedy
+) -> None:
+    """R50: a retry takes the model that was chosen; the job is named with a link to it."""
+    plan(deployed, **how)
+
+    lines = found(failed(deployed.until_decided(smoke_test)))
+
+    assert lines.endswith(remedy.told())
+    assert f"next: open job {JOB} in the Test workspace (https://ml.azure.com/runs/{JOB})" in lines
 
 
 def test_a_schema_mismatch_only_warns(deployed: World) -> None:
