@@ -9,6 +9,7 @@ from shared.application import gate_texts
 from shared.application.gate_texts import Estate
 from shared.application.locks import MARKS
 from shared.application.metrics import compare_metrics
+from shared.application.side_by_side import MISSED
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Release
 from shared.domain.naming import data_asset_name, timestamp
 from shared.domain.requester import requester_told
@@ -102,7 +103,7 @@ def attention(run: CircuitRun) -> list[str]:
         *_older(run, live),
         *_worse(model, live),
         *_schema(_mapping(run.evidence.get("schema"))),
-        *_unchanged(_mapping(run.evidence.get("side_by_side"))),
+        *_beside(_mapping(run.evidence.get("side_by_side"))),
         *_training(run.evidence.get("training_warnings")),
         *_adoption(run),
     ]
@@ -145,7 +146,9 @@ def _schema(schema: Document) -> Iterator[str]:
             yield f"schema: columns {finding}: {', '.join(map(str, columns))}"
 
 
-def _unchanged(beside: Document) -> Iterator[str]:
+def _beside(beside: Document) -> Iterator[str]:
+    if beside.get(MISSED):
+        yield f"side by side: nothing was compared: {beside.get('absent')}"
     if beside.get("unchanged"):
         yield f"side by side: predictions are those of {beside.get('deployment')}, unchanged although the model changed"
 

@@ -19,6 +19,8 @@ type Facts = Mapping[str, object]
 
 AGAIN = "live_again"
 """The evidence of the live model's job on this run's input."""
+MISSED = "missed"
+"""In evidence: the live model is ours, and could not be laid beside the candidate all the same."""
 
 
 def keep_predictions(run: CircuitRun, ports: Ports, predictions: bytes | None, size: int) -> Facts:
@@ -51,11 +53,13 @@ def side_by_side(run: CircuitRun, ports: Ports, live: Live) -> Facts:
     again = _again(run, live)
     kept = again if "predictions" in again else _smoke(earlier)
     before, now = _table(kept, ports), _table(_smoke(run), ports)
+    why = f", and it was not scored again: {again['absent']}" if "absent" in again else ""
     if before is None or now is None:
         of = live.name if before is None else "this release"
-        why = f", and it was not scored again: {again['absent']}" if "absent" in again else ""
-        return told | {"absent": f"no predictions of {of} are kept{why}"}
-    return {**told, **_compared(run, earlier, compare(now, before)), "input_changed": not _same_input(run, kept)}
+        return told | {"absent": f"no predictions of {of} are kept{why}", MISSED: True}
+    if not _same_input(run, kept):
+        return told | {"absent": f"the test input has changed since {live.name} was tested{why}", MISSED: True}
+    return {**told, **_compared(run, earlier, compare(now, before))}
 
 
 def run_of(live: Live, run: CircuitRun, ports: Ports) -> CircuitRun | None:

@@ -106,7 +106,6 @@ def _beside(beside: Facts) -> Iterator[Fact]:
     if not text:
         text = f"{beside.get('deployment')}: {beside.get('told')}"
         text += ", unchanged although the model changed" if beside.get("unchanged") else ""
-        text += "; the test input has changed since" if beside.get("input_changed") else ""
     yield Fact(name="Beside the live model", text=text)
 
 

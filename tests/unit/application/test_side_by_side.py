@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.evidence import attention
 from shared.application.views import ApprovalState, ApprovalView
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
@@ -51,7 +52,7 @@ def test_predictions_that_differ_are_told_with_their_distance(pipeline: Pipeline
     beside = second(pipeline)
     assert (beside["deployment"], beside["release_id"]) == ("deployment-20251210-1", FIRST)
     assert beside["told"] == "1 of 2 rows differ, by 0.5 on average, by 1 at most"
-    assert (beside["unchanged"], beside["input_changed"]) == (False, False)
+    assert beside["unchanged"] is False
     assert "1 of 2 rows differ" in shown(pipeline)
     assert len(pipeline.models.calls("start_smoke_job")) == 2
 
@@ -98,7 +99,7 @@ def test_the_live_model_scores_a_changed_input_too(pipeline: PipelineWorld) -> N
 
     found = beside(pipeline)
 
-    assert (found["told"], found["input_changed"]) == ("1 of 2 rows differ, by 0.5 on average, by 1 at most", False)
+    assert found["told"] == "1 of 2 rows differ, by 0.5 on average, by 1 at most"
     started = [call.args["deployment"] for call in pipeline.models.calls("start_smoke_job")]
     assert started == ["deployment-20251210-1", "deployment-20251211-1", "deployment-20251210-1"]
     pipeline.to_phase(ReleasePhase.SUCCEEDED, SECOND)
@@ -108,7 +109,7 @@ def test_a_service_that_names_jobs_itself_scores_it_once_as_well(pipeline: Pipel
     """D14: the name that it gave is remembered."""
     changed_input(pipeline)
     pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER, honour_name=False))
-    assert beside(pipeline)["input_changed"] is False
+    assert "absent" not in beside(pipeline)
     assert len(pipeline.models.calls("start_smoke_job")) == 3
 
 
@@ -117,21 +118,26 @@ def refuse(world: PipelineWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "why"),
     [
-        refuse,
-        lambda world: world.models.plan_job(CIRCUIT, JobPlan(statuses=("Failed",))),
-        lambda world: world.models.plan_job(CIRCUIT, JobPlan(predictions=None)),
-        lambda world: world.models.plan_job(CIRCUIT, JobPlan(takes=timedelta(hours=3))),
+        (refuse, "deleted by hand"),
+        (lambda world: world.models.plan_job(CIRCUIT, JobPlan(statuses=("Failed",))), "ended as Failed"),
+        (lambda world: world.models.plan_job(CIRCUIT, JobPlan(predictions=None)), "left no predictions"),
+        (lambda world: world.models.plan_job(CIRCUIT, JobPlan(takes=timedelta(hours=3))), "did not end within"),
     ],
     ids=["refused", "failed", "nothing", "never ends"],
 )
-def test_a_live_model_that_cannot_score_it_blocks_nothing(pipeline: PipelineWorld, spoil: Spoil) -> None:
-    """What was kept of it is compared, and it is said that its input was another one; within the step's deadline."""
+def test_a_live_model_that_cannot_score_it_blocks_nothing(pipeline: PipelineWorld, spoil: Spoil, why: str) -> None:
+    """Issue 3, item 9: on the same data or not at all; why not is told to who approves; within the step's deadline."""
     changed_input(pipeline)
     spoil(pipeline)
 
-    assert beside(pipeline)["input_changed"] is True
+    found = beside(pipeline)
+
+    assert "told" not in found
+    assert "the test input has changed since deployment-20251210-1 was tested, and it was not scored" in str(found)
+    assert why in str(found["absent"])
+    assert f"side by side: nothing was compared: {found['absent']}" in attention(pipeline.circuit(CIRCUIT, SECOND))
     assert not [job for job in pipeline.models.cancelled_jobs if job.startswith("smoke-")]
     pipeline.to_phase(ReleasePhase.SUCCEEDED, SECOND)
 

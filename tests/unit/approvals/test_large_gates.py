@@ -27,7 +27,6 @@ def troubled(count: int, gate: GateName, reasons: int = 1, length: int = 60) -> 
     beside = {
         "deployment": "deployment-20251203-5",
         "told": "12 of 168 rows differ, by 0.3 on average",
-        "input_changed": True,
     }
     return tuple(
         replace(
