@@ -13,12 +13,14 @@ from shared.domain.comparison import Comparison, compare
 from shared.domain.model import CircuitRun
 from shared.domain.naming import TEST_INPUT, predictions_path, test_data_path
 from shared.domain.predictions import Table, read_predictions
-from shared.domain.smoke_input import MOST_INPUT_BYTES
+from shared.domain.smoke_input import MOST_INPUT_BYTES, judge_input
 
 type Facts = Mapping[str, object]
 
 AGAIN = "live_again"
 """The evidence of the live model's job on this run's input."""
+INPUT_ROWS = "input_rows"
+"""In evidence: of the test input; 0: unknown."""
 MISSED = "missed"
 """In evidence: the live model is ours, and could not be laid beside the candidate all the same."""
 
@@ -35,6 +37,7 @@ def keep_predictions(run: CircuitRun, ports: Ports, predictions: bytes | None, s
         "predictions_sha256": digest,
         "predictions_complete": len(content) >= size,
         "input_sha256": hashlib.sha256(found[0]).hexdigest() if found else "",
+        INPUT_ROWS: judge_input(*found, None).rows if found else 0,
     }
 
 

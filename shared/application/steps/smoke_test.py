@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shared.application.diagnosis import diagnose_timeout, failed, job_told
 from shared.application.plans import restored_model
 from shared.application.ports import TERMINAL_JOB_STATUSES, Job, Ports, ProvisioningState
-from shared.application.side_by_side import keep_predictions
+from shared.application.side_by_side import INPUT_ROWS, keep_predictions
 from shared.application.work import Work
 from shared.domain.comparison import Comparison, compare
 from shared.domain.errors import PermanentError
@@ -215,7 +215,7 @@ def _completed(work: Work, ports: Ports, job: Job) -> SmokeTestPassed | StepFail
     kept = keep_predictions(run, ports, output.predictions, output.predictions_size)
     return SmokeTestPassed(
         at=ports.clock.now(),
-        warnings=(*verdict.warnings, *_unexpected(compared)),
+        warnings=(*verdict.warnings, *_other_number(verdict.rows, kept[INPUT_ROWS]), *_unexpected(compared)),
         evidence=evidence
         | {
             "smoke": {**_facts(job, verdict, output.logs), **kept},
@@ -234,6 +234,11 @@ def _known_output(run: CircuitRun, ports: Ports) -> Table | None:
 def _test_file(ports: Ports, path: str) -> bytes | None:
     found = ports.models.test_file(path, limit=MOST_EXPECTED_BYTES)
     return found[0] if found else None
+
+
+def _other_number(rows: int, of_input: object) -> tuple[str, ...]:
+    """A model may sum up its input; one that loses rows looks the same."""
+    return (f"predictions.csv has {rows} rows, the test input {of_input}",) if of_input and rows != of_input else ()
 
 
 def _unexpected(compared: Comparison | None) -> tuple[str, ...]:

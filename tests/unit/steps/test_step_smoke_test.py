@@ -63,6 +63,7 @@ def test_the_new_deployment_itself_is_scored_and_passes(deployed: World) -> None
         "predictions_sha256": hashlib.sha256(deployed.ports.evidence.get(kept) or b"").hexdigest(),
         "predictions_complete": True,
         "input_sha256": hashlib.sha256(TEST_INPUT).hexdigest(),
+        "input_rows": 2,
     }
     assert event.evidence["schema"] == {"missing": [], "extra": [], "changed": [], "source": ""}
     assert event.warnings == ()
@@ -177,6 +178,17 @@ def test_strange_predictions_only_warn(deployed: World) -> None:
 
     assert isinstance(event, SmokeTestPassed)
     assert event.warnings == ("predictions: 1 of 2 values are empty, NaN or infinite",)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_another_number_of_rows_than_the_input_has_only_warns(deployed: World, rows: int) -> None:
+    """R29: a model that loses rows is a person's business; one that sums them up may be right."""
+    plan(deployed, predictions=b"".join(b"%d,1.%d,test_input.csv\n" % (n, n) for n in range(rows)))
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert f"predictions.csv has {rows} rows, the test input 2" in event.warnings
 
 
 def test_a_failed_jobs_own_errors_are_quoted(deployed: World) -> None:
