@@ -109,9 +109,9 @@ class Endpoints:
         )
 
     def deployment_names(self, environment: Environment, endpoint: str) -> Sequence[str]:
-        deployments = self._clients.environment(environment).batch_deployments
+        client = self._clients.environment(environment)
         found = unless_missing(
-            lambda: tuple(str(one.name) for one in deployments.list(endpoint)), f"listing the deployments of {endpoint}"
+            lambda: sdk().deployment_names(client, endpoint), f"listing the deployments of {endpoint}"
         )
         return found or ()
 

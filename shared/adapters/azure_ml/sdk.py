@@ -138,6 +138,25 @@ def delete_deployment(client: MLClient, endpoint: str, name: str) -> None:
     )
 
 
+def endpoint_names(client: MLClient, *, online: bool) -> tuple[str, ...]:
+    """All endpoints of one type in a workspace."""
+    operations: Any = client.online_endpoints if online else client.batch_endpoints
+    return _names(operations, operations._online_operation if online else operations._batch_operation)  # noqa: SLF001
+
+
+def deployment_names(client: MLClient, endpoint: str, *, online: bool = False) -> tuple[str, ...]:
+    """All deployments of an endpoint."""
+    operations: Any = client.online_deployments if online else client.batch_deployments
+    listing = operations._online_deployment if online else operations._batch_deployment  # noqa: SLF001
+    return _names(operations, listing, endpoint_name=endpoint)
+
+
+def _names(operations: Any, listing: Any, **below: str) -> tuple[str, ...]:
+    """The public methods read each thing whole, and fail at one of somebody else's with a setting they don't know."""
+    place = {"resource_group_name": operations._resource_group_name, "workspace_name": operations._workspace_name}  # noqa: SLF001
+    return tuple(str(one.name) for one in listing.list(**place, **below))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What the run history knows of a job or of one of its children."""

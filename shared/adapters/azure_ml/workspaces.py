@@ -111,15 +111,14 @@ class Workspaces:
     def _endpoints_of(self, workspace: Workspace) -> "list[_Place]":
         client, name = self._clients.workspace(workspace), self._clients.scope(workspace).workspace
         with service_errors(f"listing the endpoints in {name}"):
-            batch = [_Place(workspace, name, str(one.name)) for one in client.batch_endpoints.list()]
-            online = [_Place(workspace, name, str(one.name), online=True) for one in client.online_endpoints.list()]
+            batch = [_Place(workspace, name, one) for one in sdk().endpoint_names(client, online=False)]
+            online = [_Place(workspace, name, one, online=True) for one in sdk().endpoint_names(client, online=True)]
         return batch + online
 
     def _deployments_on(self, place: "_Place") -> int:
         client = self._clients.workspace(place.workspace)
-        deployments = client.online_deployments if place.online else client.batch_deployments
         with service_errors(f"counting the deployments of {place}"):
-            return sum(1 for _ in deployments.list(place.name))
+            return len(sdk().deployment_names(client, place.name, online=place.online))
 
     def _region_of(self, workspace: Workspace) -> str:
         with self._lock:
