@@ -50,19 +50,40 @@ class RowScan:
     """Numbers (from 1) of the first rows that say they failed."""
 
 
+@dataclass(slots=True)
+class _Failed:
+    """Rows by number: how many, and the first of them."""
+
+    count: int = 0
+    first: tuple[int, ...] = ()
+
+    def add(self, row: int) -> None:
+        self.count += 1
+        if len(self.first) < MOST_FAILED_TOLD:
+            self.first = (*self.first, row)
+
+    def __add__(self, other: "_Failed") -> "_Failed":
+        return _Failed(self.count + other.count, tuple(sorted(self.first + other.first)[:MOST_FAILED_TOLD]))
+
+
 def scan_rows(lines: Iterable[str]) -> RowScan:
     """Look at each row once and keep none, so that a file of any size can be looked at."""
     rows = (_cells(text) for line in lines if (text := line.lstrip(BYTE_ORDER_MARK)).strip())
     top = next(rows, ())
     header = [name.lower() for name in top] if _is_header(top) else []
     status_at = header.index("status") if "status" in header else None
-    total = failed = 0
-    first: list[int] = []
+    certain, lone = _Failed(), _Failed()
+    has_numbers, total = False, 0
     for total, row in enumerate(rows if header or not top else chain([top], rows), start=1):
-        if _has_failed(row, status_at):
-            failed += 1
-            first += [total] if len(first) < MOST_FAILED_TOLD else []
-    return RowScan(total=total, failed=failed, first_failed=tuple(first))
+        outputs = [] if header else _outputs_of(row)
+        has_numbers |= len(outputs) == 1 and is_number(outputs[0])
+        if _has_failed(row, status_at) or (len(outputs) > 1 and _says_failed(outputs)):
+            certain.add(total)
+        elif _says_failed(outputs):
+            lone.add(total)
+    # Among numbers, a lone "failed" stands where a prediction should; among words it is one: the label of a class.
+    failed = certain + lone if has_numbers else certain
+    return RowScan(total=total, failed=failed.count, first_failed=failed.first)
 
 
 def scan_content(content: bytes) -> RowScan:
@@ -129,9 +150,20 @@ def _is_header(cells: Sequence[str]) -> bool:
 
 
 def _has_failed(row: Sequence[str], status_at: int | None) -> bool:
-    if status_at is not None and status_at < len(row) and row[status_at].lower() == "failed":
+    """By a column named status, or by a cell that says it of its row."""
+    if status_at is not None and status_at < len(row) and _says_failed([row[status_at]]):
         return True
-    return any(cell.lower() == "failed" or FAILED_ROW.search(cell) for cell in row)
+    return any(FAILED_ROW.search(cell) for cell in row)
+
+
+def _says_failed(cells: Sequence[str]) -> bool:
+    return any(cell.lower() == "failed" for cell in cells)
+
+
+def _outputs_of(row: Sequence[str]) -> list[str]:
+    """Of a row without a header: without its number and its file."""
+    left = [cell for cell in row if not FILE_VALUE.fullmatch(cell)]
+    return left[1:] if len(left) > 1 and left[0].isdigit() else left
 
 
 def _without_bookkeeping(columns: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

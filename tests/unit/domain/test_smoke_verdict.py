@@ -155,6 +155,8 @@ def test_missing_or_empty_output_fails(predictions: bytes | None, said: str) -> 
         b"0,1.5,test_input.csv\n1,status=failed,test_input.csv\n",
         b"['test_input.csv', 1.5]\n['test_input.csv', 'failed']\n",
         b"row,prediction\n0,1.5\n1,\"{'status': 'failed'}\"\n",
+        b"0,1.5,succeeded,test_input.csv\n1,2.5,failed,test_input.csv\n",
+        b"0,1.5,test_input.csv\n1,failed,test_input.csv\n",
     ],
 )
 def test_a_completed_job_with_failed_rows_fails(predictions: bytes) -> None:
@@ -162,6 +164,20 @@ def test_a_completed_job_with_failed_rows_fails(predictions: bytes) -> None:
     verdict = judged(predictions)
 
     assert verdict.failures == ("1 of 2 rows in predictions.csv have status failed (rows 2)",)
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        b"0,ok,test_input.csv\n1,failed,test_input.csv\n",
+        b"0,failed,test_input.csv\n1,failed,test_input.csv\n",
+        b"['test_input.csv', 'failed']\n['test_input.csv', 'ok']\n",
+        b"row,prediction,status\n0,failed,succeeded\n1,ok,succeeded\n",
+    ],
+)
+def test_a_class_that_is_called_failed_is_a_prediction_and_no_status(predictions: bytes) -> None:
+    """R28: a column named status says how a row went, or a word beside or in place of a number."""
+    assert judged(predictions).failures == ()
 
 
 def test_all_failures_are_told_at_once() -> None:

@@ -103,7 +103,7 @@ TABLE = [
     ),
     pytest.param({"predictions": None}, "no predictions.csv", id="no output"),
     pytest.param({"predictions": b""}, "holds no rows", id="empty output"),
-    pytest.param({"predictions": b"0,failed,test_input.csv\n"}, "status failed", id="failed rows"),
+    pytest.param({"predictions": b"0,1.5,failed,test_input.csv\n"}, "status failed", id="failed rows"),
 ]
 
 
@@ -133,7 +133,7 @@ RAISED = (LogLine(file="logs/user/error.txt", line=3, text="ValueError: no colum
         ({"error_lines": RAISED}, Remedy.MODEL),
         ({"predictions": None}, Remedy.MODEL),
         ({"predictions": b""}, Remedy.MODEL),
-        ({"predictions": b"0,failed,test_input.csv\n"}, Remedy.MODEL),
+        ({"predictions": b"0,1.5,failed,test_input.csv\n"}, Remedy.MODEL),
         ({"statuses": ("Running", "Failed")}, Remedy.RETRY),
         ({"statuses": ("Running", "Canceled"), "error_lines": RAISED}, Remedy.RETRY),
         ({"takes": timedelta(hours=2)}, Remedy.RETRY),
