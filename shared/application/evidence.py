@@ -102,7 +102,7 @@ def attention(run: CircuitRun) -> list[str]:
         *run.warnings,
         *_older(run, live),
         *_worse(model, live),
-        *_schema(_mapping(run.evidence.get("schema"))),
+        *schema_findings(run),
         *_beside(_mapping(run.evidence.get("side_by_side"))),
         *_training(run.evidence.get("training_warnings")),
         *_adoption(run),
@@ -139,11 +139,14 @@ def _worse(model: Document, live: Document) -> Iterator[str]:
             yield f"{change.name} is worse than the live model's: {change.new:.6g}, live {change.live:.6g}"
 
 
-def _schema(schema: Document) -> Iterator[str]:
+def schema_findings(run: CircuitRun) -> Iterator[str]:
+    """R29: how the predictions differ from what is expected, and who says what is."""
+    schema = _mapping(run.evidence.get("schema"))
+    by = f" (by {source})" if (source := schema.get("source")) else ""
     for finding in ("missing", "extra", "changed"):
         columns = schema.get(finding)
         if isinstance(columns, list | tuple) and columns:
-            yield f"schema: columns {finding}: {', '.join(map(str, columns))}"
+            yield f"schema: columns {finding}: {', '.join(map(str, columns))}{by}"
 
 
 def _beside(beside: Document) -> Iterator[str]:

@@ -117,7 +117,8 @@ def _schema(schema: Facts) -> Iterator[Fact]:
     elif schema.get("source") == "":
         yield Fact(name="Schema", text="nothing says what to expect")
     else:
-        yield Fact(name="Schema", text=f"as in training{BY_PLACE if schema.get('by_place') else ''}", good=True)
+        source = _text(schema.get("source")) or "training"
+        yield Fact(name="Schema", text=f"as in {source}{BY_PLACE if schema.get('by_place') else ''}", good=True)
 
 
 def _way_back(circuit: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
 
+from shared.application.evidence import schema_findings
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.progress import STAGES, progress
 from shared.application.rollback_told import rollback_name, took_told
@@ -31,6 +32,7 @@ ENVIRONMENT.filters.update(
     number=formats.number,
     progress=progress,
     round_name=round_name,
+    schema_findings=schema_findings,
     short=formats.short,
     since=formats.since,
     time_left=formats.time_left,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
@@ -62,6 +63,14 @@ def test_the_production_gate_shows_each_smoke_test() -> None:
     assert "Test inference completed successfully." in text
     assert "Completed in 3 min 41 s, 168 rows (2 min 23 s queued, 1 min 18 s running)" in text
     assert "schema: columns extra: confidence" in text
+
+
+def test_a_schema_that_fits_says_whose_it_is() -> None:
+    """R29: the signature, a file or an example; they promise different things."""
+    run = a_run(evidence={"schema": {"missing": [], "extra": [], "changed": [], "source": "expected_columns.json"}})
+    assert "Schema ✓ as in expected_columns.json" in text_of(
+        render_approval(an_approval(GateName.PRODUCTION, runs=(run,)))
+    )
 
 
 def test_an_output_without_a_header_says_that_names_could_not_be_compared() -> None:
@@ -270,6 +279,15 @@ def test_a_failed_release_shows_reason_diagnosis_and_what_to_do() -> None:
         "Next: remove the cause",
     ):
         assert told in text
+
+
+def test_a_failed_release_shows_how_its_predictions_differ_and_who_says_so() -> None:
+    """R29: it may be the reason of the failure, and stood in the JSON alone."""
+    schema = {"changed": ["heat: double expected, string found"], "source": "the model's signature"}
+    run = replace(failed_runs()[0], evidence={"schema": schema})
+    view = ReleaseView(release=a_release(phase=ReleasePhase.FAILED), runs=(run,), gates=(), summary="", now=NOW)
+    told = "schema: columns changed: heat: double expected, string found (by the model's signature)"
+    assert told in text_of(render_release(view))
 
 
 def test_a_message_that_could_not_be_delivered_shows_on_the_page() -> None:
