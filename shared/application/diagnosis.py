@@ -5,13 +5,13 @@ A look that fails becomes a line that says so: a diagnosis never hides the failu
 
 from collections.abc import Callable, Sequence
 
-from shared.application.ports import Ports
+from shared.application.ports import Ports, ProvisioningState
 from shared.application.work import Work
 from shared.domain.choice import Candidate, listed
 from shared.domain.errors import PipelineError
 from shared.domain.events import StepFailed
 from shared.domain.model import CircuitPhase, CircuitRun, Environment, Round
-from shared.domain.naming import test_data_path
+from shared.domain.naming import test_data_path, timestamp
 from shared.domain.process import DIAGNOSIS
 from shared.domain.remedy import Remedy
 
@@ -75,9 +75,10 @@ def diagnose_deployment(run: CircuitRun, ports: Ports, environment: Environment)
     name = run.test_endpoint if environment is Environment.TEST else run.endpoint
     return (
         _look("endpoint", lambda: _endpoint(ports, environment, name)),
+        _look("deployment", lambda: _deployment(ports, environment, name, run.deployment)),
         _compute(ports, environment),
         *_registry(run, ports),
-        f"next: look at {name} in the {environment} workspace, remove the cause, then retry the release",
+        f"next: look at {name} in the {environment} workspace; {Remedy.RETRY.told()}",
     )
 
 
@@ -101,14 +102,17 @@ def diagnose_rollback(run: CircuitRun, ports: Ports, environment: Environment) -
     """The endpoint and what it was to go back to; compute and Registry have no part in a switch."""
     return (
         _look("endpoint", lambda: _endpoint(ports, environment, run.endpoint)),
-        _look("deployment", lambda: _deployment(ports, environment, run)),
+        _look("deployment", lambda: _deployment(ports, environment, run.endpoint, run.previous_deployment)),
         f"next: look at {run.endpoint} in the {environment} workspace, remove the cause, then ask for the rollback again",
     )
 
 
-def _deployment(ports: Ports, environment: Environment, run: CircuitRun) -> str:
-    found = ports.models.deployment(environment, run.endpoint, run.previous_deployment)
-    return f"deployment {run.previous_deployment} {f'is {found.state}' if found else 'does not exist'}"
+def _deployment(ports: Ports, environment: Environment, endpoint: str, name: str) -> str:
+    found = ports.models.deployment(environment, endpoint, name)
+    if found is None:
+        return f"deployment {name} does not exist"
+    is_settled = found.state is not ProvisioningState.RUNNING
+    return f"deployment {name} is {found.state if is_settled else 'still being made or changed'}"
 
 
 def _compute(ports: Ports, environment: Environment) -> str:
@@ -126,7 +130,8 @@ def _job(ports: Ports, job_name: str) -> str:
     job = ports.models.job(job_name)
     if job is None:
         return f"the Test workspace has no job {job_name}"
-    return f"job {job_name} is {job.status}, {'started' if job.started_at else 'never left the queue'}"
+    started = f"it left the queue at {timestamp(job.started_at)}" if job.started_at else "it never left the queue"
+    return f"job {job_name} was {job.status}; {started}"
 
 
 def _test_data(run: CircuitRun, ports: Ports) -> str:

@@ -41,6 +41,7 @@ from shared.domain.model import (
     Round,
 )
 from shared.domain.policy import Policy
+from shared.domain.remedy import Remedy
 
 R, C = ReleasePhase, CircuitPhase
 
@@ -730,7 +731,7 @@ def way_on(run: CircuitRun) -> str:
         case Round.CHECK:
             return "the rollback stands all the same"
         case _:
-            return "retry the release once the cause is gone"
+            return Remedy.RETRY.told()
 
 
 def decide_poll(run: CircuitRun, still: e.StillRunning, policy: Policy, at: datetime) -> Decision[CircuitRun]:

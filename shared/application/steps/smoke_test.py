@@ -179,7 +179,12 @@ def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFail
     """Looked at before it is cancelled: what did it wait for?"""
     lines = diagnose_timeout(work.run, ports, job.name, job.studio_url)
     _cancel(ports, job)
-    said = f"smoke test failed: job {job.name} {limit.missed} ({job.status}); investigate"
+    then = (
+        f"it is {job.status} by now"
+        if job.status in TERMINAL_JOB_STATUSES
+        else f"it was {job.status}, and has been cancelled"
+    )
+    said = f"smoke test failed: job {job.name} {limit.missed}: {then}; investigate"
     return _with_facts(failed(ports, said, lines), job)
 
 

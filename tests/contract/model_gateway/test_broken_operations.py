@@ -104,7 +104,7 @@ def test_what_sticks_in_creating_ends_at_the_deadline(ended_under: Ended, operat
 
     run = world.circuit(circuit)
     assert run.phase is CircuitPhase.ERRORED
-    assert run.error == "deploying_test did not end within 0:05:00; retry the release once the cause is gone"
+    assert run.error == "deploying_test did not end within 0:05:00; remove the cause, then retry the release"
     assert seen in told(world, circuit)
     report = failure_report(world.release(), world.runs())
     assert f"Next: POST /api/releases/{RELEASE_ID}/retry: nothing was refused, technology broke." in report
@@ -127,7 +127,7 @@ def test_a_registry_operation_that_never_ends_blocks_nobody_for_ever(ended_under
     run = world.circuit(circuit)
     assert run.phase is CircuitPhase.ERRORED
     assert run.error.startswith(
-        "promoting did not end within 0:05:00; retry the release once the cause is gone (last: "
+        "promoting did not end within 0:05:00; remove the cause, then retry the release (last: "
     )
     assert "the Registry does not have MODEL version 20251210-1" in told(world, circuit)
 

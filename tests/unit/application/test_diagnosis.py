@@ -7,6 +7,7 @@ import pytest
 from shared.application.summary import diagnosis, failure_report
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, GateName, Moment, ReleasePhase
+from shared.domain.naming import endpoint_tags
 from shared.domain.remedy import Remedy
 from shared.pages.mails import render_mail
 from tests.support.builders import CIRCUIT, RELEASE_ID
@@ -37,11 +38,23 @@ def test_a_deployment_that_never_stands_in_production_is_looked_into_at_its_dead
     assert world.circuit().phase is CircuitPhase.ERRORED
     for line in (
         "endpoint be-plant001-circuit01 in production is Running, default (none)",
+        "deployment deployment-20251210-1 does not exist",
         "compute in production: Succeeded",
         "the Registry has plant001-circuit01 version 20251210-1",
-        "next: look at be-plant001-circuit01 in the production workspace",
+        "next: look at be-plant001-circuit01 in the production workspace; remove the cause, then retry the release",
     ):
         assert line in report
+
+
+def test_a_deployment_stuck_in_creating_is_named_with_its_state(world: PipelineWorld) -> None:
+    """R51: the endpoint stands, what never stands is said."""
+    world.start()
+    world.models.add_endpoint(Environment.TEST, "be-plant001-circuit01", tags=endpoint_tags(CIRCUIT))
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.models.operation_time = HOURS
+    world.answer(GateName.REGISTRY)
+
+    assert "deployment deployment-20251210-1 is still being made or changed" in ended(world)
 
 
 def test_a_promotion_the_service_refuses_tells_what_dev_offers(world: PipelineWorld) -> None:

@@ -131,9 +131,12 @@ def test_a_job_still_running_at_15_00_is_cancelled_and_diagnosed(
 
     event = failed(looked_at(deployed, queues + FULL))
 
-    assert f"job {JOB} did not end within 0:15:00 of its {of} (Running); investigate" in event.error
+    assert (
+        f"job {JOB} did not end within 0:15:00 of its {of}: it was Running, and has been cancelled; investigate"
+        in event.error
+    )
     assert deployed.models.cancelled_jobs == [JOB]
-    assert f"job {JOB} is Running, started" in found(event)
+    assert f"job {JOB} was Running; it left the queue at 2025-12-10T09:" in found(event)
     assert "compute in test: Succeeded" in found(event)
     assert "test-data/PLANT001/CIRCUIT01/ holds test_input.csv" in found(event)
     assert f"next: open job {JOB}" in found(event)
@@ -148,8 +151,11 @@ def test_a_job_that_queues_for_ever_has_an_hour_if_its_clock_starts_with_running
     assert isinstance(looked_at(deployed, hour - A_SECOND), StillRunning)
     event = failed(looked_at(deployed, hour))
 
-    assert f"job {JOB} was not started within 1:00:00 of its invocation (Queued); investigate" in event.error
-    assert f"job {JOB} is Queued, never left the queue" in found(event)
+    assert (
+        f"job {JOB} was not started within 1:00:00 of its invocation: it was Queued, and has been cancelled;"
+        in event.error
+    )
+    assert f"job {JOB} was Queued; it never left the queue" in found(event)
     assert deployed.models.cancelled_jobs == [JOB]
 
 
@@ -161,7 +167,7 @@ def test_a_job_that_queues_for_ever_ends_its_run(deployed: World, clock: str) ->
 
     event = failed(deployed.until_decided(smoke_test))
 
-    assert "of its invocation (Queued); investigate" in event.error
+    assert "of its invocation: it was Queued, and has been cancelled; investigate" in event.error
     assert deployed.clock.now() - NOW < Policy(smoke_clock=clock).smoke_net
 
 
