@@ -9,7 +9,7 @@ from functools import partial
 from shared.application.diagnosis import failed, next_line
 from shared.application.live import Live, live_evidence, metrics_of, read_live
 from shared.application.locks import marks
-from shared.application.ports import Endpoint, ModelVersion, Ports, ProvisioningState
+from shared.application.ports import Deployment, Endpoint, ModelVersion, Ports, ProvisioningState
 from shared.application.quotas import region_rooms, region_uses
 from shared.application.work import Work
 from shared.domain.choice import Candidate, Wish, choose
@@ -202,7 +202,7 @@ def _place(seen: _Inspection, environment: Environment) -> None:
     for problem in illegal:
         seen.find(f"{problem}; change {TEMPLATE_SETTINGS[environment]} or the ids", Remedy.SETTINGS)
     if not models.compute_exists(environment):
-        seen.findings.append(f"{environment}: the compute cluster that COMPUTE_NAME names does not exist")
+        seen.findings.append(f"{environment}: {models.compute_state(environment)}: create it, or set COMPUTE_NAME")
     endpoint = None if illegal else models.endpoint(environment, name)
     have = len(models.deployment_names(environment, name)) if endpoint else 0
     limit = seen.work.release.policy.deployments_per_endpoint
@@ -246,10 +246,17 @@ def _serving(run: CircuitRun) -> str:
 
 
 def _adopt(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> None:
+    """Told until a deployment of ours is the default: the tags of an endpoint that was there before stay as they are."""
     if environment is Environment.PRODUCTION:
         seen.evidence["adopted"] = True
-    else:
+        return
+    name = endpoint.default
+    if not (name and _is_ours(seen.ports.models.deployment(environment, endpoint.name, name))):
         seen.warnings.append(f"endpoint {endpoint.name} exists in {environment} without our tags and is taken over")
+
+
+def _is_ours(deployment: Deployment | None) -> bool:
+    return deployment is not None and "release_id" in deployment.tags
 
 
 def _room(seen: _Inspection, environment: Environment, endpoint: Endpoint, have: int) -> None:
@@ -304,6 +311,8 @@ def _region_room(seen: _Inspection) -> None:
 def _live(seen: _Inspection) -> None:
     """What an approver compares with; a release never goes back in time by accident."""
     seen.live = read_live(seen.run, seen.ports, seen.endpoints.get(Environment.PRODUCTION))
+    if _is_ours(seen.live.deployment):
+        seen.evidence["adopted"] = False
     seen.evidence |= marks(seen.ports, seen.run, {})
     seen.evidence["live"] = live_evidence(seen.run, seen.ports, seen.live, seen.dev_models)
     cutoff, live_cutoff = seen.run.cutoff_date, seen.live.cutoff_date

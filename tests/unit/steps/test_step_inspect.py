@@ -161,8 +161,8 @@ def test_every_finding_is_told_at_once(world: World) -> None:
         "no version of this model",
         "test_input.csv does not exist",
         "alone, not also other.csv",
-        "test: the compute cluster",
-        "production: the compute cluster",
+        "test: mlw-test has no compute batch-cluster: create it, or set COMPUTE_NAME",
+        "production: mlw-prod has no compute batch-cluster",
     ):
         assert part in error
 
@@ -466,6 +466,18 @@ def test_an_endpoint_without_our_tags_is_adopted_with_a_notice(world: World) -> 
     assert event.evidence["adopted"] is True
     assert event.live_deployment == "blue"
     assert event.warnings == (f"endpoint {ENDPOINT} exists in test without our tags and is taken over",)
+
+
+def test_an_endpoint_that_was_taken_over_is_not_told_to_be_again(world: World) -> None:
+    """R59: its tags stay what they were; that a deployment of ours is the default says that it is ours by now."""
+    world.inspectable()
+    for environment in Environment:
+        world.models.add_endpoint(environment, ENDPOINT, default=OLD, deployment_tags={"release_id": OLD_RELEASE})
+
+    event = chosen(world)
+
+    assert event.evidence["adopted"] is False
+    assert event.warnings == ()
 
 
 @pytest.mark.parametrize("environment", list(Environment))
