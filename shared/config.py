@@ -4,9 +4,10 @@ from datetime import timedelta
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from shared.domain.errors import ConfigurationError
 from shared.domain.policy import AllowedLine, Policy
 
 SHORTEST_ALLOWED = 8
@@ -274,5 +275,21 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: a variable can't be used; it is named, and its value is not told.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = [f"{_variable(one['loc'])}{one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+    except SettingsError as error:
+        told = [str(error)]
+    raise ConfigurationError(f"settings of the app can't be used: {'; '.join(told)}")
+
+
+def _variable(where: tuple[int | str, ...]) -> str:
+    """Fields with a name of their own in the environment are told by it, the others by their field."""
+    name = str(where[0]) if where else ""
+    return f"{name.upper() if name.islower() else name}: " if name else ""

@@ -10,7 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
 from shared.application.views import ReleaseQuery
-from shared.domain.errors import ConflictError, PermanentError, RequestRefused, TransientError
+from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, RequestRefused, TransientError
 from shared.pages import HEADERS, render_error
 from shared.telemetry import log
 
@@ -86,6 +86,9 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
                 return refused(req, error.status, error.title, error.detail, as_page=as_page)
             except ValidationError as error:
                 return refused(req, 422, "Invalid request", _said(error), as_page=as_page)
+            except ConfigurationError as error:
+                log.error("not set up right", action="http_configuration", error=error)
+                return refused(req, 500, "The app is not set up right", str(error), as_page=as_page)
             except PermanentError as error:
                 return refused(req, 422, "Not possible", str(error), as_page=as_page)
             except ConflictError as error:
