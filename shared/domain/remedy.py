@@ -20,7 +20,7 @@ class Remedy(Enum):
     )
     SETTINGS = ("put that right, then start a new release", "a retry would keep the settings that this one began with")
     ARTIFACT = ("correct the artifact, then start a new release", "a retry would take the artifact as it is")
-    BOTH = ("correct artifact and settings, then start a new release", "a retry would keep both as they are")
+    SEVERAL = ("put all of that right, then start a new release", "a retry would keep the release as it began")
 
     @property
     def is_retry(self) -> bool:
@@ -36,7 +36,7 @@ def remedy_of_all(found: Collection[Remedy]) -> Remedy:
     """The one way on from several findings: what asks for a new release outweighs what a retry would mend."""
     anew = {remedy for remedy in found if not remedy.is_retry}
     if len(anew) > 1:
-        return Remedy.BOTH
+        return Remedy.SEVERAL
     return anew.pop() if anew else Remedy.RETRY
 
 

@@ -61,7 +61,7 @@ def is_taken(world: World) -> None:
         ((is_same_name,), Remedy.SETTINGS),
         ((is_too_long,), Remedy.SETTINGS),
         ((is_taken,), Remedy.SETTINGS),
-        ((is_full, is_of_the_future), Remedy.BOTH),
+        ((is_full, is_of_the_future), Remedy.SEVERAL),
     ],
 )
 def test_what_a_release_began_with_needs_a_new_one_and_no_retry(
