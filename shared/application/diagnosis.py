@@ -14,6 +14,7 @@ from shared.domain.model import CircuitPhase, CircuitRun, Environment, Round
 from shared.domain.naming import test_data_path, timestamp
 from shared.domain.process import DIAGNOSIS
 from shared.domain.remedy import Remedy
+from shared.domain.words import clean
 
 type Lines = tuple[str, ...]
 
@@ -22,8 +23,8 @@ ASK_AGAIN = "then retry the release: gate 2 is asked again, about what is live n
 
 def failed(ports: Ports, error: str, lines: Sequence[str] = ()) -> StepFailed:
     """The circuit failed, and what a look around found; which circuit, its row says: whoever shows an error names it."""
-    evidence = {DIAGNOSIS: list(lines)} if lines else {}
-    return StepFailed(at=ports.clock.now(), error=error, evidence=evidence)
+    evidence = {DIAGNOSIS: list(map(clean, lines))} if lines else {}
+    return StepFailed(at=ports.clock.now(), error=clean(error), evidence=evidence)
 
 
 def next_line(remedy: Remedy) -> str:

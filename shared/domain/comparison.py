@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.predictions import Table, is_hole, is_number
+from shared.domain.words import counted
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """Closer than this is the same: predictions are written with a limited number of digits."""
@@ -73,9 +74,9 @@ def _are_numbers(new: str, old: str) -> bool:
 
 def _shape(new: Table, old: Table, left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> Iterator[str]:
     if new.complete and old.complete and len(left) != len(right):
-        yield f"{len(left)} rows instead of {len(right)}"
+        yield f"{counted(len(left), 'row')} instead of {len(right)}"
     elif not (new.complete and old.complete):
         yield "only the beginning of the files was compared"
     widths = len(left[0]) if left else 0, len(right[0]) if right else 0
     if widths[0] != widths[1]:
-        yield f"{widths[0]} columns instead of {widths[1]}"
+        yield f"{counted(widths[0], 'column')} instead of {widths[1]}"

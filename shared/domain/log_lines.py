@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.domain.policy import AllowedLine
+from shared.domain.words import clean
 
 MOST_TOLD = 20
 """Lines of either kind that are kept; the others are counted."""
@@ -60,7 +61,7 @@ def sifted(lines: Iterable[LogLine], allowed: Sequence[AllowedLine]) -> LogFindi
     errors, passed = _Once[LogLine](), _Once[tuple[LogLine, str]]()
     for line in lines:
         let_pass = next((entry for entry in allowed if entry.text in line.text), None)
-        text = line.text.strip()[:MOST_TEXT]
+        text = clean(line.text)[:MOST_TEXT]
         told = LogLine(file=line.file, line=line.line, text=text)
         if let_pass:
             passed.add(text, (told, let_pass.reason))

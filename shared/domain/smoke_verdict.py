@@ -9,6 +9,7 @@ from shared.domain.log_lines import LogFindings
 from shared.domain.policy import FROM_RUNNING, Policy
 from shared.domain.predictions import RowScan, Table, is_hole, read_predictions, type_of
 from shared.domain.signature import Column, fits, listed_columns, output_columns
+from shared.domain.words import clean, counted
 
 COMPLETED = "Completed"
 MOST_QUOTED = 5
@@ -83,7 +84,11 @@ class SchemaDifference:
     """The output names no columns: they were compared in their order, and by their types alone."""
 
     def as_json(self) -> dict[str, object]:
-        told = {"missing": list(self.missing), "extra": list(self.extra), "changed": list(self.changed)}
+        told: dict[str, object] = {
+            "missing": list(map(clean, self.missing)),
+            "extra": list(map(clean, self.extra)),
+            "changed": list(map(clean, self.changed)),
+        }
         return told | ({"by_place": True} if self.by_place else {})
 
 
@@ -112,7 +117,7 @@ def judge_output(output: JobOutput, expected: Sequence[Column] | None) -> Output
         table=table,
         rows=rows.total,
         failures=failures,
-        warnings=(*_partly_compared(table, rows), *_strange_values(table)),
+        warnings=tuple(map(clean, (*_partly_compared(table, rows), *_strange_values(table)))),
         schema=compare_schema(expected, table) if expected and table.rows else SchemaDifference(),
     )
 
@@ -143,7 +148,7 @@ def quoted(logs: LogFindings) -> tuple[str, ...]:
         return ()
     more = f" (and {logs.error_count - MOST_QUOTED} more)" if logs.error_count > MOST_QUOTED else ""
     lines = " | ".join(map(str, logs.errors[:MOST_QUOTED]))
-    return (f"{_count(logs.error_count, 'error')} in the logs: {lines}{more}",)
+    return (f"{counted(logs.error_count, 'error')} in the logs: {lines}{more}",)
 
 
 def _missing_output(predictions: bytes | None, rows: RowScan) -> tuple[str, ...]:
@@ -156,7 +161,8 @@ def _failed_rows(rows: RowScan) -> tuple[str, ...]:
     if not rows.failed:
         return ()
     numbers = ", ".join(map(str, rows.first_failed[:MOST_QUOTED])) + (", ..." if rows.failed > MOST_QUOTED else "")
-    return (f"{rows.failed} of {rows.total} rows in predictions.csv have status failed (rows {numbers})",)
+    verb, which = ("has", "row") if rows.failed == 1 else ("have", "rows")
+    return (f"{rows.failed} of {rows.total} rows in predictions.csv {verb} status failed ({which} {numbers})",)
 
 
 def _partly_compared(table: Table, rows: RowScan) -> tuple[str, ...]:
@@ -199,7 +205,7 @@ def compare_schema(expected: Sequence[Column], table: Table) -> SchemaDifference
 
 def _by_place(expected: Sequence[Column], outputs: Sequence[tuple[str, tuple[str, ...]]]) -> SchemaDifference:
     if len(expected) != len(outputs):
-        number = f"{_count(len(outputs), 'column')} instead of {len(expected)}"
+        number = f"{counted(len(outputs), 'column')} instead of {len(expected)}"
         unknown = f"{number}; the output has no header, so the names could not be compared"
         return SchemaDifference(changed=(unknown,), by_place=True)
     pairs = zip(expected, outputs, strict=True)
@@ -212,7 +218,3 @@ def _changed(column: Column, values: Sequence[str]) -> tuple[str, ...]:
     if not found or fits(column.type, found):
         return ()
     return (f"{column.name or UNNAMED}: {column.type} expected, {found} found",)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -141,6 +141,6 @@ ROWS: Mapping[str, Row] = {
         said="predictions.csv holds no rows",
     ),
     "PLANT418/CIRCUIT01": Row(
-        trait=Trait.MARKS_ROWS_FAILED, said="1 of 168 rows in predictions.csv have status failed (rows 168)"
+        trait=Trait.MARKS_ROWS_FAILED, said="1 of 168 rows in predictions.csv has status failed (row 168)"
     ),
 }

@@ -29,6 +29,7 @@ from azure.core.exceptions import (
 from shared.adapters.retry_after import retry_after
 from shared.adapters.sign_in import SignInBroke
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
+from shared.domain.words import clean
 
 TRANSIENT = frozenset(
     {
@@ -71,7 +72,7 @@ def unless_missing[Found](call: Callable[[], Found], doing: str) -> Found | None
 
 def translated(error: Exception, doing: str) -> PipelineError:
     """Our error for one of theirs."""
-    message = f"{doing}: {_message(error)}"[:LONGEST_MESSAGE]
+    message = clean(f"{doing}: {_message(error)}")[:LONGEST_MESSAGE]
     match error:
         case SignInBroke():
             return TransientError(message)

@@ -20,8 +20,10 @@ from shared.domain.naming import TEST_INPUT, data_asset_name, endpoint_tags, nam
 from shared.domain.remedy import Remedy, remedy_of_all
 from shared.domain.signature import input_columns
 from shared.domain.smoke_input import MOST_INPUT_BYTES, judge_input
+from shared.domain.words import clean
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+OTHER_TAGS = "if that is wrong, correct its tags plant_id and circuit_id; if not, delete it or have other names made"
 TEMPLATE_SETTINGS = {Environment.TEST: "TEST_ENDPOINT_TEMPLATE", Environment.PRODUCTION: "PROD_ENDPOINT_TEMPLATE"}
 
 
@@ -137,7 +139,7 @@ def _model(seen: _Inspection) -> None:
     seen.content_hash = models.dev_content_hash(run.model_name, chosen.version)
     seen.evidence["model"] = _model_evidence(chosen)
     warnings = models.training_warnings(chosen)
-    seen.evidence["training_warnings"] = None if warnings is None else list(warnings)
+    seen.evidence["training_warnings"] = None if warnings is None else list(map(clean, warnings))
 
 
 def _data_asset(seen: _Inspection, model: ModelVersion) -> None:
@@ -230,7 +232,7 @@ def _owner(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> N
     told = {tag: endpoint.tags[tag] for tag in ours if tag in endpoint.tags}
     if any(ours[tag] != value for tag, value in told.items()):
         other = "/".join(told.values())
-        seen.findings.append(f"{environment}: endpoint {endpoint.name} is tagged for another circuit ({other})")
+        seen.findings.append(f"{environment}: endpoint {endpoint.name} is tagged for another circuit ({other}): {OTHER_TAGS}")
     elif told != ours:
         _adopt(seen, environment, endpoint)
     if endpoint.state in {ProvisioningState.FAILED, ProvisioningState.CANCELED}:
@@ -270,7 +272,7 @@ def _room(seen: _Inspection, environment: Environment, endpoint: Endpoint, have:
     elif deployment and deployment.tags.get("release_id") != run.release_id:
         owner = deployment.tags.get("release_id") or "nobody we know"
         seen.findings.append(
-            f"{environment}: {run.deployment} already exists on {endpoint.name} and belongs to {owner}; delete or rename it"
+            f"{environment}: {run.deployment} already exists on {endpoint.name} and belongs to {owner}; delete it"
         )
 
 

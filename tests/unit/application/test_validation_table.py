@@ -63,7 +63,7 @@ FAILING: dict[str, tuple[Spoil, str]] = {
     "only a header": (job(predictions=b"row,prediction\n"), "predictions.csv holds no rows"),
     "rows that failed": (
         job(predictions=b"0,1.5,ok\n1,,failed\n"),
-        "1 of 2 rows in predictions.csv have status failed",
+        "1 of 2 rows in predictions.csv has status failed",
     ),
 }
 PASSING: dict[str, Spoil] = {

@@ -43,6 +43,7 @@ def test_words_differ_without_a_distance() -> None:
     [
         (b"0,1.0\n1,2.0\n", "0 of 2 rows differ, 2 rows instead of 4"),
         (b"0,1.0,5\n1,2.0,5\n2,3.0,5\n3,nan,5\n", "2 columns instead of 1"),
+        (b"0,1.0\n", "1 row instead of 4"),
         (b"", "0 of 0 rows differ, 0 rows instead of 4"),
     ],
 )

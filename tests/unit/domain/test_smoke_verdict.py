@@ -163,7 +163,7 @@ def test_a_completed_job_with_failed_rows_fails(predictions: bytes) -> None:
     """Known failure 8, in each form the file may have."""
     verdict = judged(predictions)
 
-    assert verdict.failures == ("1 of 2 rows in predictions.csv have status failed (rows 2)",)
+    assert verdict.failures == ("1 of 2 rows in predictions.csv has status failed (row 2)",)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_row_that_failed_far_behind_in_a_long_file_fails() -> None:
     """R28, known failure 8: all rows are asked."""
     verdict = judged_beginning(LONG + b"1000,status=failed,test_input.csv\n")
 
-    assert verdict.failures == ("1 of 1001 rows in predictions.csv have status failed (rows 1001)",)
+    assert verdict.failures == ("1 of 1001 rows in predictions.csv has status failed (row 1001)",)
 
 
 # ---------------------------------------------------------------------------------------------- warnings

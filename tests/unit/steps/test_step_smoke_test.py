@@ -180,6 +180,32 @@ def test_strange_predictions_only_warn(deployed: World) -> None:
     assert event.warnings == ("predictions: 1 of 2 values are empty, NaN or infinite",)
 
 
+ESCAPE, RIGHT_TO_LEFT = "\x1b[31m", "\u202e"
+
+
+def test_a_models_words_forge_nothing(deployed: World) -> None:
+    """R27: an escape sequence, a direction of writing; in errors and in what only warns."""
+    forged = f"ValueError: {ESCAPE}all{RIGHT_TO_LEFT} is well"
+    plan(deployed, error_lines=(LogLine(file="logs/user/error.txt", line=3, text=forged),))
+
+    error = failed(deployed.until_decided(smoke_test)).error
+
+    assert "ValueError: [31mall is well" in error
+    assert error.isprintable()
+
+
+def test_a_models_predictions_forge_nothing(deployed: World) -> None:
+    """Constant predictions and unknown columns are quoted at gate 2."""
+    deployed.models.add_test_file(f"{expected_data_path(CIRCUIT)}expected_columns.json", b'["heat"]')
+    plan(deployed, predictions=f"row,heat,{ESCAPE}x\n0,{ESCAPE},1\n1,{ESCAPE},2\n2,{ESCAPE},3\n".encode())
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert event.evidence["schema"]["extra"] == ["[31mx"]  # type: ignore[index]  # JSON
+    assert "column heat: all 3 values are equal ( [31m)" in event.warnings
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 def test_another_number_of_rows_than_the_input_has_only_warns(deployed: World, rows: int) -> None:
     """R29: a model that loses rows is a person's business; one that sums them up may be right."""
