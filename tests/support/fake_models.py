@@ -335,7 +335,9 @@ class FakeModels:
 
     def compute_state(self, environment: Environment) -> str:
         self._enter("compute_state", environment=environment)
-        return "Succeeded" if environment in self.computes else f"mlw-{environment.value[:4]} has no compute batch-cluster"
+        return (
+            "Succeeded" if environment in self.computes else f"mlw-{environment.value[:4]} has no compute batch-cluster"
+        )
 
     def smoke_input(self, circuit: Circuit) -> Sequence[str]:
         self._enter("smoke_input", circuit=circuit)

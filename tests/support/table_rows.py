@@ -121,9 +121,14 @@ ROWS: Mapping[str, Row] = {
     ),
     "PLANT101/CIRCUIT01": Row(trait=Trait.RAISES_ON_ITS_DATA, said="ended as Failed, not Completed"),
     "PLANT412/CIRCUIT01": Row(trait=Trait.NEVER_ENDS, after=somebody_cancels, said="ended as Canceled, not Completed"),
-    "PLANT413/CIRCUIT01": Row(trait=Trait.NEVER_ENDS, before=has_little_time, said=f"{IN_TIME}: it was Running, and has been cancelled"),
+    "PLANT413/CIRCUIT01": Row(
+        trait=Trait.NEVER_ENDS, before=has_little_time, said=f"{IN_TIME}: it was Running, and has been cancelled"
+    ),
     "PLANT414/CIRCUIT01": Row(
-        trait=Trait.TAKES_ITS_TIME, before=has_little_time, after=is_looked_at_too_late, said=f"{IN_TIME}: it is Completed by now"
+        trait=Trait.TAKES_ITS_TIME,
+        before=has_little_time,
+        after=is_looked_at_too_late,
+        said=f"{IN_TIME}: it is Completed by now",
     ),
     "PLANT415/CIRCUIT01": Row(
         before=is_looked_at_rarely,

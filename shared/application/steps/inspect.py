@@ -232,7 +232,9 @@ def _owner(seen: _Inspection, environment: Environment, endpoint: Endpoint) -> N
     told = {tag: endpoint.tags[tag] for tag in ours if tag in endpoint.tags}
     if any(ours[tag] != value for tag, value in told.items()):
         other = "/".join(told.values())
-        seen.findings.append(f"{environment}: endpoint {endpoint.name} is tagged for another circuit ({other}): {OTHER_TAGS}")
+        seen.findings.append(
+            f"{environment}: endpoint {endpoint.name} is tagged for another circuit ({other}): {OTHER_TAGS}"
+        )
     elif told != ours:
         _adopt(seen, environment, endpoint)
     if endpoint.state in {ProvisioningState.FAILED, ProvisioningState.CANCELED}:

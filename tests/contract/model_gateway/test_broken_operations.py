@@ -75,7 +75,10 @@ def test_a_deployment_whose_operation_fails_ends_the_release_with_the_services_r
     assert run.phase is CircuitPhase.FAILED
     assert run.error.startswith("deployment in test failed: deployment-20251210-1 on be-")
     assert "is Failed: " in run.error
-    assert "endpoint ENDPOINT in test is Succeeded, default (none) | compute in test: Succeeded" in told(world, circuit)
+    assert (
+        "endpoint ENDPOINT in test is Succeeded, default (none) | deployment deployment-20251210-1 is Failed | "
+        "compute in test: Succeeded"
+    ) in told(world, circuit)
     assert "the Registry has MODEL version 20251210-1 | next: look at ENDPOINT in the test workspace" in told(
         world, circuit
     )
