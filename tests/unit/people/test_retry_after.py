@@ -22,7 +22,7 @@ SAID_AT = "Wed, 10 Dec 2025 15:04:30 GMT"
         ("", None),
         ("soon", None),
         ("-5", None),
-        ("1.5", None),
+        ("1.5", timedelta(seconds=1.5)),
         ("Wed, 99 Dec 2025 15:05:43 GMT", None),
     ],
 )
