@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from shared.application.answers import ASKING, SAID, answer_told, answers, letter_gate
+from shared.application.answers import ASKING, SAID, answer_told, answers, going, how_many, letter_gate
 from shared.application.evidence import attention
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
@@ -122,15 +122,15 @@ def _asks(letter: Letter) -> bool:
 def _facts(letter: Letter) -> Iterator[Json]:
     release, gate = letter.release, letter_gate(letter)
     if _asks(letter):
-        going = [run for run in letter.runs if run.phase not in NEUTRAL]
-        yield _fact("To look at", f"{sum(1 for run in going if attention(run))} of {len(going)} circuits")
+        asked = going(letter)
+        yield _fact("To look at", f"{sum(1 for run in asked if attention(run))} of {len(asked)} circuits")
         yield _fact("Answer by", _moment(gate.expires_at) if gate else "unknown")
     if release.kind is ProcessKind.RELEASE:
         yield _fact("Build ID", release.build_id)
     if release.kind is not ProcessKind.DRIFT:
         yield _fact("Requested by", requester_told(release))
     if not _asks(letter):
-        yield _fact("Circuits", str(release.total))
+        yield _fact("Circuits", how_many(letter))
     if letter.notice.moment is Moment.GATE_DECIDED and gate:
         yield from _decision(gate, release)
     elif told := [answer_told(gate, vote) for gate, vote in answers(letter)]:
@@ -166,8 +166,9 @@ def _circuits(letter: Letter) -> list[Json]:
 
 
 def _lines(letter: Letter) -> Sequence[str]:
-    def worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
-        return run.phase not in UNSUCCESSFUL, _asks(letter) and not attention(run), run.circuit
+    def worst_first(run: CircuitRun) -> tuple[bool, bool, bool, Circuit]:
+        unasked = _asks(letter) and run.phase in NEUTRAL
+        return run.phase not in UNSUCCESSFUL, unasked, _asks(letter) and not attention(run), run.circuit
 
     return [_line(run, letter) for run in sorted(letter.runs, key=worst_first)]
 
@@ -175,7 +176,7 @@ def _lines(letter: Letter) -> Sequence[str]:
 def _line(run: CircuitRun, letter: Letter) -> str:
     if run.phase in UNSUCCESSFUL:
         return f"✗ {run.circuit}: {run.phase}, {run.error}"
-    if _asks(letter):
+    if _asks(letter) and run.phase not in NEUTRAL:
         found = attention(run)
         return (
             f"▲ {run.circuit}: {'; '.join(found)}" if found else f"✓ {run.circuit}: {run.model_name}, {run.cutoff_date}"

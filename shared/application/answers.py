@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.ports import Letter
-from shared.domain.model import Gate, GateDecision, GateName, Moment
+from shared.domain.model import NEUTRAL, CircuitRun, Gate, GateDecision, GateName, Moment
 
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 """What is said then asks for a decision."""
@@ -29,6 +29,18 @@ def letter_gate(letter: Letter) -> Gate | None:
 def decided_gate(gates: Sequence[Gate], subject: str) -> Gate | None:
     """None: it was asked again meanwhile, so that the decision no longer stands."""
     return next((gate for gate in gates if decided_about(gate.gate, gate.gen) == subject), None)
+
+
+def going(letter: Letter) -> Sequence[CircuitRun]:
+    """The circuits that a message is about: all but those left out, also where their rows do not say so yet."""
+    left_out = letter.release.exclusions
+    return [run for run in letter.runs if run.phase not in NEUTRAL and str(run.circuit) not in left_out]
+
+
+def how_many(letter: Letter) -> str:
+    """`3`, or `2 of 3` where some are left out; a report without circuits of its own counts what it is about."""
+    some, runs = len(going(letter)), len(letter.runs)
+    return str(letter.release.total if not runs else runs if some == runs else f"{some} of {runs}")
 
 
 def answers(letter: Letter) -> list[tuple[Gate, GateDecision]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from shared.application.activation_report import activation_rows, not_as_it_was
-from shared.application.answers import ASKING, answer_told, answers, letter_gate
+from shared.application.answers import ASKING, answer_told, answers, going, how_many, letter_gate
 from shared.application.evidence import attention, gate_document
 from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_reject
 from shared.application.notices import REFUSAL_SPACING
@@ -110,9 +110,7 @@ def _consequences(letter: Letter, gate: Gate | None, estate: Estate) -> Sequence
         return ()
     if gate.state is GateState.REJECTED:
         return on_reject(gate.gate)
-    left_out = letter.release.exclusions
-    going = [run for run in letter.runs if run.phase not in NEUTRAL and str(run.circuit) not in left_out]
-    return on_approve(gate.gate, going, estate)
+    return on_approve(gate.gate, going(letter), estate)
 
 
 def _worst_first(run: CircuitRun) -> tuple[bool, bool, Circuit]:
@@ -130,7 +128,7 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
         case Moment.GATE_OPENED | Moment.GATE_REMINDER | Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
             line = _gate_line(letter, gate)
         case Moment.RELEASE_SUCCEEDED:
-            line = f"Release {release.release_id} is live in Production ({_live_of(runs)})"
+            line = f"Release {release.release_id} is live in Production ({_circuits(letter)})"
         case Moment.RELEASE_FAILED:
             left = not_as_it_was(activation_rows(release, runs))
             line = f"Release {release.release_id} failed{f', {left}' if left else ''}{_failed_names(runs)}"
@@ -156,7 +154,7 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
     about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {letter.release.release_id}"
     match letter.notice.moment:
         case Moment.GATE_OPENED:
-            return f"Please decide: {about} ({count(len(letter.runs), 'circuit')})"
+            return f"Please decide: {about} ({_circuits(letter)})"
         case Moment.GATE_REMINDER:
             return f"Reminder, please decide: {about}"
         case decided:
@@ -169,9 +167,8 @@ def one_line(text: str) -> str:
     return clean(text)[:MOST_SUBJECT]
 
 
-def _live_of(runs: Sequence[CircuitRun]) -> str:
-    live = sum(1 for run in runs if run.phase not in NEUTRAL)
-    return count(live, "circuit") if live == len(runs) else f"{live} of {count(len(runs), 'circuit')}"
+def _circuits(letter: Letter) -> str:
+    return f"{how_many(letter)} circuit{'' if len(letter.runs) == 1 else 's'}"
 
 
 def _failed_names(runs: Sequence[CircuitRun]) -> str:

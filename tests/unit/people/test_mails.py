@@ -218,3 +218,20 @@ def test_a_held_circuits_line_does_not_promise_what_will_not_be() -> None:
     assert "unless the hold is lifted, or has ended, before" in text
     free = render_mail(a_letter(runs=(replace(held, evidence={}),), gates=production), ESTATE).text
     assert f"would be: {held.deployment}" in free
+
+
+def test_a_message_counts_the_circuits_that_are_in_and_shows_none_that_is_left_out_as_in() -> None:
+    """Issue 6: subject and card of gate 2 after a circuit was left out at gate 1, and of the release's end."""
+    first, *others = three_tested()
+    out = replace(first, phase=CircuitPhase.EXCLUDED)
+    release = a_release(
+        phase=ReleasePhase.AWAITING_PRODUCTION_APPROVAL, exclusions={str(out.circuit): "waits for a sensor"}
+    )
+    asks = a_letter(release=release, runs=(out, *others), gates=(a_gate(GateName.PRODUCTION),))
+    assert render_mail(asks, ESTATE).subject.endswith("(2 of 3 circuits)")
+    card = json.dumps(card_message(asks), ensure_ascii=False)
+    assert "– PLANT001/CIRCUIT01: excluded, waits for a sensor" in card
+    assert "✓ PLANT001/CIRCUIT01" not in card
+    assert card.index("PLANT001/CIRCUIT01") > card.index("PLANT002/CIRCUIT01")
+    ended = replace(asks, notice=replace(asks.notice, moment=Moment.RELEASE_SUCCEEDED))
+    assert '{"title": "Circuits", "value": "2 of 3"}' in json.dumps(card_message(ended))
