@@ -24,10 +24,12 @@ from shared.domain.model import (
 )
 from shared.domain.naming import timestamp
 from shared.domain.process import WAYS_BACK
-from shared.domain.remedy import remedy_of_all, remedy_told_in
+from shared.domain.remedy import Remedy, remedy_of_all, remedy_told_in
 
 RULE = "=" * 48
 MOST_MARKS = 20
+NEXT = "next: "
+"""Begins the line of a diagnosis that says what to do."""
 MOST_COMPARED = 100
 MOST_NAMED = 5
 
@@ -214,6 +216,17 @@ def diagnosis(run: CircuitRun) -> tuple[str, ...]:
     """What the troubleshooting recipes found by themselves (R49-R51)."""
     found = run.evidence.get("diagnosis")
     return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+
+
+def found(run: CircuitRun) -> tuple[str, ...]:
+    """What is known, for a page that says what to do apart from it."""
+    return tuple(line for line in diagnosis(run) if not line.startswith(NEXT))
+
+
+def advice(run: CircuitRun) -> str:
+    """What to do about this circuit; empty: nothing but what its error and the release's next action say as well."""
+    told = (line.removeprefix(NEXT) for line in diagnosis(run) if line.startswith(NEXT))
+    return " ".join(line for line in told if line not in {remedy.told() for remedy in Remedy})
 
 
 def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:

@@ -6,7 +6,7 @@ from shared.application.evidence import schema_findings
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.progress import STAGES, progress
 from shared.application.rollback_told import rollback_name, took_told
-from shared.application.summary import diagnosis, next_action, outcome, reason_told, round_name, words
+from shared.application.summary import advice, diagnosis, found, next_action, outcome, reason_told, round_name, words
 from shared.domain.requester import requester_told
 from shared.pages import formats
 from shared.pages.circuit_facts import table
@@ -20,11 +20,13 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(
+    advice=advice,
     age=formats.age,
     carry=formats.carry,
     count=formats.count,
     diagnosis=diagnosis,
     duration=formats.duration,
+    found=found,
     iso=formats.iso,
     mapping=table,
     mark=formats.mark,

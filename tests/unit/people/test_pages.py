@@ -8,10 +8,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from shared.application.diagnosis import next_line
 from shared.application.evidence import canonical_json
 from shared.application.views import ApprovalState, ReleaseQuery, ReleasesView, ReleaseView
 from shared.domain.listing import listed_as
 from shared.domain.model import Channel, Circuit, GateName, GateState, Moment, Notice, NoticeState, ReleasePhase
+from shared.domain.remedy import Remedy
 from shared.pages import (
     APPROVAL_STATUS,
     HEADERS,
@@ -288,6 +290,22 @@ def test_a_failed_release_shows_how_its_predictions_differ_and_who_says_so() -> 
     view = ReleaseView(release=a_release(phase=ReleasePhase.FAILED), runs=(run,), gates=(), summary="", now=NOW)
     told = "schema: columns changed: heat: double expected, string found (by the model's signature)"
     assert told in text_of(render_release(view))
+
+
+def test_a_failed_releases_page_says_once_what_to_do() -> None:
+    """Issue 6: not as one of the things that were found, and not twice where the circuit has no advice of its own."""
+    first, failed, third = failed_runs()
+    release = a_release(phase=ReleasePhase.FAILED, reason="a circuit failed")
+
+    def page_of(advice: str) -> str:
+        evidence = {"diagnosis": ["the Registry has it", advice]}
+        runs = (first, replace(failed, evidence=evidence), third)
+        return render_release(ReleaseView(release=release, runs=runs, gates=(), summary="all", now=NOW))
+
+    assert "<li>the Registry has it</li>" in page_of(next_line(Remedy.CHANGED))
+    assert "start a new release for it" not in page_of(next_line(Remedy.CHANGED))
+    assert text_of(page_of("next: open the job, then retry")).count("Next: open the job, then retry") == 1
+    assert "next:" not in page_of("next: open the job, then retry")
 
 
 def test_a_message_that_could_not_be_delivered_shows_on_the_page() -> None:
