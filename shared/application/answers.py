@@ -50,5 +50,6 @@ def answers(letter: Letter) -> list[tuple[Gate, GateDecision]]:
 
 
 def answer_told(gate: Gate, vote: GateDecision) -> str:
-    """`Registry-Approval approved by ann@example.com`."""
-    return f"{GATE_TITLES[gate.gate]} {SAID.get(vote.decision, vote.decision)} by {vote.by}"
+    """`Registry-Approval approved by ann@example.com`; whose vote does not count any more reads that here."""
+    said = f"{GATE_TITLES[gate.gate]} {SAID.get(vote.decision, vote.decision)} by {vote.by}"
+    return said if vote in gate.counting else f"{said} (no longer counts, for it was given on earlier evidence)"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from shared.domain.model import Gate, GateDecision, GateState, Release
 from shared.domain.naming import timestamp
 from shared.domain.people import person_key, same_person
-from shared.domain.requester import is_requester
+from shared.domain.requester import approvals_needed, is_requester
 
 APPROVE, REJECT = "approve", "reject"
 
@@ -35,6 +35,14 @@ def told(vote: GateDecision) -> str:
 def approvers(gate: Gate) -> frozenset[str]:
     """Different people whose approvals count."""
     return frozenset(person_key(vote.by) for vote in gate.counting if vote.decision == APPROVE)
+
+
+def too_few(gate: Gate, release: Release) -> str:
+    """What was missing at the deadline: `nobody decided`, `only 1 of 2 approvals came`."""
+    if given := len(approvers(gate)):
+        return f"only {given} of {approvals_needed(release)} approvals came"
+    said = any(vote.at >= gate.opened_at for vote in gate.decisions)
+    return "no approval that still counts came" if said else "nobody decided"
 
 
 def has_said(votes: Sequence[GateDecision], by: str, decision: str) -> bool:

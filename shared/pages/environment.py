@@ -7,6 +7,7 @@ from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.progress import STAGES, progress
 from shared.application.rollback_told import rollback_name, took_told
 from shared.application.summary import advice, diagnosis, found, next_action, outcome, reason_told, round_name, words
+from shared.application.votes import too_few
 from shared.domain.requester import requester_told
 from shared.pages import formats
 from shared.pages.circuit_facts import table
@@ -53,6 +54,7 @@ ENVIRONMENT.globals.update(
     outcome=outcome,
     reason_told=reason_told,
     requester_told=requester_told,
+    too_few=too_few,
     took=took_told,
     who_must_approve=who_must_approve,
     rollback_name=rollback_name,

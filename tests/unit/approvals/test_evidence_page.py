@@ -76,7 +76,7 @@ def at_production() -> PipelineWorld:
 @pytest.mark.parametrize(
     "told",
     [
-        f"Release ID {SECOND} Build ID 12399 Asked ML-Engineers Requested by unknown Commit unknown",
+        f"Release ID {SECOND} Build ID 12399 Approvers ML-Engineers Requested by unknown Commit unknown",
         "If you approve 2 models are copied",
         "If you reject The release ends. Nothing is written to the Registry",
         "Deployment deployment-20251210-1 release 20251210.1 deployment-20251211-1",

@@ -1,16 +1,19 @@
 """Unit: whoever decides second sees who has decided, and which circuits they leave out and why."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from shared.adapters.teams_card import card_message
 from shared.application.gates import Gates
 from shared.application.queries import Queries
 from shared.application.views import ApprovalState, ApprovalView
-from shared.domain.model import GateName, ReleasePhase
+from shared.domain.model import GateName, Moment, ReleasePhase
 from shared.domain.policy import Policy
-from shared.pages import render_approval, render_release
+from shared.pages import render_approval, render_mail, render_release
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
+from tests.support.circuit_world import ESTATE
 from tests.support.outline import text_of
 from tests.support.pipeline_world import APPROVERS, PipelineWorld
 
@@ -79,6 +82,39 @@ def test_a_vote_on_evidence_that_was_replaced_is_listed_and_leaves_nothing_out(v
     assert "no longer counts , for it was given on earlier evidence" in text_of(html)
     assert "no longer counts" not in text_of(page(voted_afresh(voted)))
     assert f"leaves out: {OTHER_CIRCUIT}" in text_of(html.partition("Who has decided")[2])
+
+
+def told_of_the_end(world: PipelineWorld) -> tuple[str, ...]:
+    """The page and the mail and card after the deadline."""
+    world.sweep_for(timedelta(hours=25))
+    view = Gates(world.ports).view(world.claim(REGISTRY, BOB))
+    assert view.release
+    assert view.gate
+    shown = ApprovalView(
+        state=ApprovalState.EXPIRED, release=view.release, gate=view.gate, evidence={}, now=world.clock.now()
+    )
+    letters = [letter for letter in world.mail.letters if letter.notice.moment is Moment.GATE_EXPIRED]
+    mail = render_mail(letters[0], ESTATE)
+    card = json.dumps(card_message(world.teams.letters[-1]))
+    return text_of(render_approval(shown)), mail.text, text_of(mail.html), card
+
+
+def test_a_gate_that_expires_after_some_have_approved_says_so(voted: PipelineWorld) -> None:
+    """Issue 6: not that nobody decided; who did is listed."""
+    page, *messages = told_of_the_end(voted)
+    assert "only 1 of 2 approvals came before" in page
+    for told in messages[:2]:
+        assert "Only 1 of 2 approvals came before" in told
+    assert all(f"Registry-Approval approved by {ANN}" in told for told in messages)
+
+
+def test_messages_mark_a_vote_that_no_longer_counts(voted: PipelineWorld) -> None:
+    """Issue 6: as the page does."""
+    gate = voted.gate(REGISTRY)
+    voted.change(gate, digest="newer", earlier_digests=(gate.digest,))
+    page, *messages = told_of_the_end(voted)
+    assert "no approval that still counts came before" in page
+    assert all(f"approved by {ANN} (no longer counts, for it was given on earlier evidence)" in m for m in messages)
 
 
 def test_page_and_api_of_the_release_tell_it_too(voted: PipelineWorld) -> None:

@@ -131,7 +131,8 @@ def test_after_a_wrong_code_nobody_types_twice() -> None:
 def test_a_gate_that_takes_no_answer_explains_itself(state: ApprovalState, told: str, status: int) -> None:
     """With the evidence still readable, and no form."""
     rows = {ApprovalState.DECIDED: GateState.APPROVED, ApprovalState.VOID: GateState.VOID}
-    gate = a_gate(state=rows.get(state, GateState.OPEN), decisions=(DECISION,))
+    decisions = () if state is ApprovalState.EXPIRED else (DECISION,)
+    gate = a_gate(state=rows.get(state, GateState.OPEN), decisions=decisions)
     release = a_release(phase=ReleasePhase.CANCELLED, reason="wrong cutoff date")
     page = Outline(render_approval(an_approval(state=state, gate=gate, release=release)))
     assert told in page.text
