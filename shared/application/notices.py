@@ -92,6 +92,11 @@ def told(notice: Notice) -> str:
     return f"{notice.channel} to {notice.recipient}, {notice.moment.replace('_', ' ')}"
 
 
+def is_retried(notice: Notice) -> bool:
+    """It has been tried, in vain, and will be again."""
+    return notice.state is NoticeState.PENDING and notice.attempts > 0
+
+
 def send_command(notice: Notice, *, delay: timedelta = timedelta()) -> SendNotice:
     return SendNotice(
         release_id=notice.release_id,
@@ -153,6 +158,15 @@ def _try_again(stored: Versioned[Notice], error: TransientError, release: Releas
     due_at = ports.clock.now() + wait + release.policy.overdue_after
     row = replace(stored.row, attempts=attempts, last_error=str(error)[:500], due_at=due_at)
     _write(stored, row, ports)
+    log.warning(
+        "a message to a person is not delivered yet, it is tried again",
+        action="notice_retried",
+        release_id=row.release_id,
+        channel=row.channel,
+        moment=row.moment,
+        attempts=attempts,
+        error=row.last_error,
+    )
     ports.bus.send((send_command(row, delay=wait),))
 
 

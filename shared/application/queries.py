@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from shared.application.checks import Checks, check_json
 from shared.application.estimate import expected_end
-from shared.application.notices import told
+from shared.application.notices import is_retried, told
 from shared.application.ports import Ports
 from shared.application.release_list import listed_releases
 from shared.application.rollback_told import ROLLBACK_GOAL, ended_because, is_within_goal, seconds_taken
@@ -179,12 +179,9 @@ class Queries:
         """
         releases = self.ports.releases
         active_ids = releases.active_release_ids()
-        active = [
-            (release_id, told(stored.row))
-            for release_id in active_ids
-            for stored in releases.notices(release_id)
-            if stored.row.state is NoticeState.UNDELIVERED
-        ]
+        notices = [stored.row for release_id in active_ids for stored in releases.notices(release_id)]
+        active = [(one.release_id, told(one)) for one in notices if one.state is NoticeState.UNDELIVERED]
+        retried = [f"{n.release_id}: {told(n)} is tried again: {n.last_error}" for n in notices if is_retried(n)]
         ended = [
             (one.release_id, what)
             for one in releases.undelivered(self.ports.clock.now() - UNDELIVERED_TOLD)
@@ -193,7 +190,7 @@ class Queries:
         unique = dict.fromkeys((*active, *ended))
         undelivered = [f"{release_id}: {what} could not be delivered" for release_id, what in unique]
         drift = [f"{lock.circuit}: {lock.drift}" for lock in self._marked() if lock.drift]
-        found = {"undelivered": undelivered, "drift": drift, "stalled": self._stalled(active_ids)}
+        found = {"undelivered": undelivered, "retried": retried, "drift": drift, "stalled": self._stalled(active_ids)}
         return {what: lines for what, lines in found.items() if lines}
 
     def _stalled(self, active_ids: Sequence[str]) -> Sequence[str]:

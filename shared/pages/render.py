@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.application.activation_report import activation_rows, is_half_way_back
 from shared.application.circuit_history import CircuitView
+from shared.application.notices import is_retried
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
 from shared.application.votes import approvers
 from shared.domain.model import Channel, Notice, NoticeState, ReleasePhase
@@ -133,7 +134,9 @@ def render_rollback(view: ReleaseView) -> str:
 
 
 def _undelivered(view: ReleaseView) -> Sequence[Notice]:
-    return [notice for notice in view.notices if notice.state is NoticeState.UNDELIVERED]
+    """Given up, or tried in vain so far; what would be said in the same words is said once."""
+    some = (notice for notice in view.notices if notice.state is NoticeState.UNDELIVERED or is_retried(notice))
+    return list({(one.state, one.channel, one.moment, one.last_error): one for one in some}.values())
 
 
 def render_releases(view: ReleasesView) -> str:

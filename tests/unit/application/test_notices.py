@@ -9,10 +9,13 @@ import pytest
 from shared.adapters.email.message import message_id
 from shared.application.notices import deliver_notice, notices_for, send_command
 from shared.application.ports import Audience, Letter
+from shared.application.queries import Queries
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import Channel, GateName, Moment, Notice, NoticeState, ReleasePhase
+from shared.pages import render_release
 from tests.support.builders import NOW, a_release
+from tests.support.outline import text_of
 from tests.support.pipeline_world import APPROVERS, OPERATORS, PipelineWorld
 
 AUDIENCE = Audience(approvers=APPROVERS, operators=(*OPERATORS, APPROVERS[0]), teams=True)
@@ -108,6 +111,26 @@ def test_a_channel_that_is_down_is_tried_again_with_back_off(asked: PipelineWorl
     ]
     assert notice_to(asked).state is NoticeState.SENT
     assert len(asked.mail.letters) == 1
+
+
+def test_a_channel_that_is_down_is_seen_from_the_first_failed_try_on(
+    asked: PipelineWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Issue 6: in the log, on the page and in health, not only when it is given up after an hour."""
+    asked.mail.failures = [TransientError("connection refused")]
+    deliver(asked)
+
+    (record,) = [record for record in caplog.records if getattr(record, "action", "") == "notice_retried"]
+    assert (record.levelname, vars(record)["error"]) == ("WARNING", "connection refused")
+    page = text_of(render_release(Queries(asked.ports).release_view("20251210.1")))
+    assert "Not delivered yet by mail: gate opened, connection refused; it is tried again" in page
+    assert "Approvers find their link in their mail, once it is delivered" in page
+    told = f"20251210.1: email to {APPROVERS[0]}, gate opened is tried again: connection refused"
+    assert Queries(asked.ports).health() == {"retried": [told]}
+
+    deliver(asked)
+    assert Queries(asked.ports).health() == {}
+    assert "Not delivered" not in text_of(render_release(Queries(asked.ports).release_view("20251210.1")))
 
 
 def test_after_an_hour_of_tries_it_is_given_up_visibly(asked: PipelineWorld) -> None:
