@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from shared.application import notices
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import gate_evidence
 from shared.application.gate_freshness import look_at_outdated, worth_a_look
@@ -129,8 +130,12 @@ class GateRefresh:
         digest = hashlib.sha256(document).hexdigest()
         path = evidence_path(release.release_id, gate.row.gate, digest)
         self.ports.evidence.put(path, document)
-        row = _with_evidence(gate.row, digest, path, self.ports.clock.now())
-        Dispatcher(self.ports).commit_runs(learnt, Update(row=row, etag=gate.etag))
+        now = self.ports.clock.now()
+        row = _with_evidence(gate.row, digest, path, now)
+        again = notices.asked_again(release, gate.row, row, self.ports.audience, now)
+        Dispatcher(self.ports).commit_runs(learnt, Update(row=row, etag=gate.etag), *notices.inserts(again))
+        if again:
+            self.ports.bus.send([notices.send_command(notice) for notice in again])
         return row
 
     # ------------------------------------------------------------------------------------------- looking

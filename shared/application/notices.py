@@ -10,6 +10,7 @@ from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, 
 from shared.application.recipients import people
 from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
+from shared.application.votes import vote_of
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.listing import Wanted
@@ -28,6 +29,7 @@ from shared.domain.model import (
     ReleasePhase,
 )
 from shared.domain.naming import rollback_of
+from shared.domain.people import same_person
 from shared.domain.rows import notice_key
 from shared.telemetry import log
 
@@ -40,6 +42,8 @@ MOST_LOOKED_AT = 100
 LONGEST_WAIT = timedelta(hours=1)
 """However long a channel asks to be left alone: a gate closes after a day."""
 TEAMS_RECIPIENT = "channel"
+NEW_EVIDENCE = "~"
+"""Before the number of the evidence, in the subject of a message to people whose votes it has replaced."""
 
 
 def notices_for(  # noqa: PLR0913  # what a message is about
@@ -73,6 +77,18 @@ def notices_for(  # noqa: PLR0913  # what a message is about
             due_at=due_at,
         )
         for channel, recipient in to
+    )
+
+
+def asked_again(release: Release, before: Gate, gate: Gate, audience: Audience, at: datetime) -> tuple[Notice, ...]:
+    """For those whose votes have just stopped counting, since the gate has new evidence, and for the channel."""
+    lost = [vote.by for vote in before.counting if vote not in gate.counting]
+    if not lost:
+        return ()
+    return tuple(
+        replace(row, subject=f"{row.subject}{NEW_EVIDENCE}{len(gate.earlier_digests)}")
+        for row in notices_for(release, Moment.GATE_REMINDER, audience, at, asks=gate)
+        if row.channel is Channel.TEAMS or any(same_person(row.recipient, by) for by in lost)
     )
 
 
@@ -197,9 +213,9 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
     link = None
     if notice.moment in ASKING:
         gate = next(
-            (g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == notice.subject), None
+            (g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == _opening(notice)), None
         )
-        if gate is None:
+        if gate is None or vote_of(notice.recipient, gate):
             return None
         if notice.channel is Channel.EMAIL or ports.audience.signs_in:
             link = _asked_for(ports.tokens.link(gate, notice.recipient), ports)
@@ -240,6 +256,10 @@ def _asked_for(link: GateLink, ports: Ports) -> GateLink:
 def _marked(release: Release, ports: Ports) -> Sequence[EndpointLock]:
     """Every summary lists the open holds."""
     return ports.endpoints.marked(Environment.PRODUCTION, ports.clock.now()) if release.is_terminal else ()
+
+
+def _opening(notice: Notice) -> str:
+    return notice.subject.partition(NEW_EVIDENCE)[0]
 
 
 def _subject(gate: Gate, release: Release) -> str:

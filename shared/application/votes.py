@@ -21,6 +21,12 @@ def vote_of(by: str, gate: Gate) -> GateDecision | None:
     return next((vote for vote in gate.counting if same_person(vote.by, by)), None)
 
 
+def lost_vote(by: str, gate: Gate) -> GateDecision | None:
+    """Their last vote in this opening, if none of theirs counts any more: the evidence has changed since."""
+    mine = [vote for vote in gate.decisions if vote.at >= gate.opened_at and same_person(vote.by, by)]
+    return mine[-1] if mine and not vote_of(by, gate) else None
+
+
 def voted(mine: GateDecision) -> str:
     return f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
 

@@ -11,6 +11,7 @@ from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_re
 from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
 from shared.application.rollback_told import rollback_name
+from shared.application.votes import lost_vote
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release
 from shared.domain.naming import rollback_of
 from shared.domain.words import clean
@@ -59,6 +60,7 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "subject": subject,
         "refused_because": release_problem(letter.release),
         "refusal_minutes": int(REFUSAL_SPACING.total_seconds() // 60),
+        "lost": lost_vote(letter.notice.recipient, gate) if gate and asks else None,
         "reminder": letter.notice.moment is Moment.GATE_REMINDER,
         "consequences": _consequences(letter, gate, estate),
         "preheader": _preheader(letter, gate if asks else None),
@@ -156,7 +158,8 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
         case Moment.GATE_OPENED:
             return f"Please decide: {about} ({_circuits(letter)})"
         case Moment.GATE_REMINDER:
-            return f"Reminder, please decide: {about}"
+            is_lost = gate and lost_vote(letter.notice.recipient, gate)
+            return f"{'Your approval no longer counts' if is_lost else 'Reminder'}, please decide: {about}"
         case decided:
             state = gate.state if gate and decided is Moment.GATE_DECIDED else GateState.EXPIRED
             return f"{state.capitalize()}: {about}"

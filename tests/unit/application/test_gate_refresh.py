@@ -8,9 +8,11 @@ import pytest
 from shared.application.gates import Verdict
 from shared.domain.commands import RefreshGate
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.model import Circuit, CircuitPhase, Environment, GateName, ReleasePhase
+from shared.domain.model import Circuit, CircuitPhase, Environment, GateName, Moment, ReleasePhase
 from shared.domain.policy import Policy
+from shared.pages import render_mail
 from tests.support.builders import CIRCUIT, RELEASE_ID
+from tests.support.circuit_world import ESTATE
 from tests.support.pipeline_world import ALL_CIRCUITS, APPROVERS, PipelineWorld
 
 REGISTRY, PRODUCTION = GateName.REGISTRY, GateName.PRODUCTION
@@ -190,3 +192,41 @@ def test_at_gate_1_a_dev_model_that_changed_is_told_before_anybody_decides() -> 
     world.sweep_for(QUARTER)
     assert world.circuit().warnings == (warning,)
     assert len(world.gate(REGISTRY).earlier_digests) == 1
+
+
+@pytest.fixture
+def undone() -> PipelineWorld:
+    """At gate 1 the first of two people has approved, then the Dev model got other tags."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    world.to_phase(ReleasePhase.AWAITING_REGISTRY_APPROVAL)
+    world.run()
+    world.answer(REGISTRY)
+    world.mail.letters.clear()
+    world.models.change_dev_model("plant001-circuit01", "12345-2025-11-01", tags={"validated": "True"})
+    return world
+
+
+def test_whose_vote_no_longer_counts_is_asked_again_at_once_and_once(undone: PipelineWorld) -> None:
+    """Issue 6: new evidence undoes an approval, and the mail says so; who has not decided waits for the reminder."""
+    ann, bob = APPROVERS
+    undone.sweep_for(2 * QUARTER)
+    (letter,) = undone.mail.letters
+    mail = render_mail(letter, ESTATE)
+    assert letter.notice.recipient == ann
+    assert mail.subject == f"Your approval no longer counts, please decide: Registry-Approval of release {RELEASE_ID}"
+    for part in (mail.text, mail.html):
+        assert "no longer counts: the evidence has changed since. Please look again and decide anew." in part
+    assert undone.teams.letters[-1].notice.moment is Moment.GATE_REMINDER
+    undone.sweep_for(timedelta(hours=21))
+    assert sorted(letter.notice.recipient for letter in undone.mail.letters) == [ann, ann, bob]
+
+
+def test_who_has_decided_meanwhile_gets_no_mail_that_was_late(undone: PipelineWorld) -> None:
+    """It would ask for what is done."""
+    undone.mail.failures = [TransientError("connection refused")] * 99
+    undone.sweep_for(2 * QUARTER)
+    undone.answer(REGISTRY)
+    undone.mail.failures.clear()
+    undone.sweep_for(QUARTER)
+    assert [letter.notice.recipient for letter in undone.mail.letters] == []
