@@ -10,7 +10,7 @@ from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, 
 from shared.application.recipients import people
 from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
-from shared.application.votes import vote_of
+from shared.application.votes import asked_for_it, vote_of
 from shared.domain.commands import SendNotice
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.listing import Wanted
@@ -57,13 +57,16 @@ def notices_for(  # noqa: PLR0913  # what a message is about
 ) -> tuple[Notice, ...]:
     """One notice per person and channel.
 
-    `asks` is a gate that has been open for a while: who has decided there is not told again, and every time its mails
-    are sent again they are messages of their own. `decided` is the gate that a decision was made at.
+    `asks` is a gate that has been open for a while: who has decided there, or must not, is not told again, and every time
+    its mails are sent again they are messages of their own. `decided` is the gate that a decision was made at.
     """
-    leave_out = {vote.by.casefold() for vote in asks.counting} if asks else set()
     subject = decided_about(decided, release.gen) if decided else _about(release, moment, asks.sendings if asks else 0)
     due_at = at + release.policy.overdue_after
-    to = [(Channel.EMAIL, one) for one in people(release, moment, audience) if one.casefold() not in leave_out]
+    to = [
+        (Channel.EMAIL, one)
+        for one in people(release, moment, audience)
+        if not (asks and _is_heard(one, asks, release))
+    ]
     if audience.teams and moment is not Moment.ARTIFACT_INVALID:
         to.append((Channel.TEAMS, TEAMS_RECIPIENT))
     return tuple(
@@ -78,6 +81,10 @@ def notices_for(  # noqa: PLR0913  # what a message is about
         )
         for channel, recipient in to
     )
+
+
+def _is_heard(person: str, gate: Gate, release: Release) -> bool:
+    return bool(vote_of(person, gate) or asked_for_it(release, person))
 
 
 def asked_again(release: Release, before: Gate, gate: Gate, audience: Audience, at: datetime) -> tuple[Notice, ...]:
@@ -217,7 +224,8 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         )
         if gate is None or vote_of(notice.recipient, gate):
             return None
-        if notice.channel is Channel.EMAIL or ports.audience.signs_in:
+        personal = notice.channel is Channel.EMAIL or ports.audience.signs_in
+        if personal and not asked_for_it(release.row, notice.recipient):
             link = _asked_for(ports.tokens.link(gate, notice.recipient), ports)
     marked = _marked(release.row, ports)
     return Letter(

@@ -11,7 +11,7 @@ from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_re
 from shared.application.notices import REFUSAL_SPACING
 from shared.application.ports import Letter
 from shared.application.rollback_told import rollback_name
-from shared.application.votes import lost_vote
+from shared.application.votes import asked_for_it, lost_vote
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release
 from shared.domain.naming import rollback_of
 from shared.domain.words import clean
@@ -60,6 +60,7 @@ def render_mail(letter: Letter, estate: Estate) -> Mail:
         "subject": subject,
         "refused_because": release_problem(letter.release),
         "refusal_minutes": int(REFUSAL_SPACING.total_seconds() // 60),
+        "barred": asked_for_it(letter.release, letter.notice.recipient) if asks else "",
         "lost": lost_vote(letter.notice.recipient, gate) if gate and asks else None,
         "reminder": letter.notice.moment is Moment.GATE_REMINDER,
         "consequences": _consequences(letter, gate, estate),
@@ -156,7 +157,8 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
     about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {letter.release.release_id}"
     match letter.notice.moment:
         case Moment.GATE_OPENED:
-            return f"Please decide: {about} ({_circuits(letter)})"
+            wish = "Others decide" if asked_for_it(letter.release, letter.notice.recipient) else "Please decide"
+            return f"{wish}: {about} ({_circuits(letter)})"
         case Moment.GATE_REMINDER:
             is_lost = gate and lost_vote(letter.notice.recipient, gate)
             return f"{'Your approval no longer counts' if is_lost else 'Reminder'}, please decide: {about}"

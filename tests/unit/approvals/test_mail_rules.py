@@ -211,7 +211,9 @@ def test_where_people_sign_in_no_message_has_a_code_and_cards_lead_to_the_gate()
         text = render_mail(letter, ESTATE).text
         assert "Code:" not in text
         asks = letter.notice.moment is Moment.GATE_OPENED
-        assert ("The page asks you to sign in" in text, "/approvals/" in text) == (asks, asks)
+        assert ("the role ReleaseApprover decides" in text, "/approvals/" in text) == (asks, asks)
+        ended = letter.notice.moment is Moment.RELEASE_SUCCEEDED
+        assert ("the role ReleaseOperator rolls back" in text) == ended
     cards = [(letter.notice.moment, card_message(letter)) for letter in world.teams.letters]
     leads = [(moment, "/approvals/" in json.dumps(card)) for moment, card in cards]
     assert leads == [

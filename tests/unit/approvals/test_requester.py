@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -110,6 +111,21 @@ def test_without_sign_in_the_artifacts_word_is_shown_as_its_claim(upload: bool, 
     assert f"Requested by: {ANN} {CLAIMED}" in mail.text
     assert f"Requested by: {ANN} {CLAIMED}" in text_of(mail.html)
     assert f"{ANN} {CLAIMED}" in json.dumps(card_message(world.teams.letters[0]))
+
+
+def test_who_must_not_decide_is_told_of_the_gate_and_not_asked() -> None:
+    """Issue 6: no button, code or reminder for what would be refused."""
+    world = started(ANN)
+    mails = {letter.notice.recipient: render_mail(letter, ESTATE) for letter in world.mail.letters}
+    assert mails[BOB].subject.startswith("Please decide: Registry-Approval")
+    assert mails[ANN].subject.startswith("Others decide: Registry-Approval")
+    for part in (mails[ANN].text, mails[ANN].html):
+        assert f"{ANN} asked for this release, so somebody else must decide" in part
+        assert "/approvals/" not in part
+        assert "Code:" not in part
+    world.mail.letters.clear()
+    world.sweep_for(timedelta(hours=21))
+    assert [letter.notice.recipient for letter in world.mail.letters] == [BOB]
 
 
 def test_an_interrupted_start_is_completed_in_the_name_of_who_asked() -> None:
