@@ -239,6 +239,7 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         link=link,
         view_url=ports.tokens.view_url(rollback_of(notice.release_id), _reader(notice, ports)),
         also_refused=_also_refused(notice, ports),
+        operators=tuple(ports.audience.operators),
     )
 
 

@@ -577,6 +577,8 @@ class Letter:
     """Open holds and drift, a sentence each."""
     rollback_link: GateLink | None = None
     """For mails about a success: the recipient's own way to roll it back, and its code."""
+    operators: Sequence[str] = ()
+    """Mail addresses of those who can do what comes next, for those who can't."""
 
 
 class Notifier(Protocol):

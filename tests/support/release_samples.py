@@ -254,6 +254,7 @@ def a_letter(moment: Moment = Moment.GATE_OPENED, **changes: object) -> Letter:
         summary="",
         link=link,
         view_url="https://releases.example.com/releases/20251210.1?view=IjIwMjUxMjEwLjEi.x",
+        operators=("otto@example.com",),
     )
     return replace(letter, **changes)  # type: ignore[arg-type]
 

@@ -15,7 +15,7 @@ from shared.pages import render_approval, render_mail, render_release
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
 from tests.support.circuit_world import ESTATE
 from tests.support.outline import text_of
-from tests.support.pipeline_world import APPROVERS, PipelineWorld
+from tests.support.pipeline_world import APPROVERS, OPERATORS, PipelineWorld
 
 ANN, BOB = APPROVERS
 REGISTRY = GateName.REGISTRY
@@ -100,12 +100,14 @@ def told_of_the_end(world: PipelineWorld) -> tuple[str, ...]:
 
 
 def test_a_gate_that_expires_after_some_have_approved_says_so(voted: PipelineWorld) -> None:
-    """Issue 6: not that nobody decided; who did is listed."""
+    """Issue 6: not that nobody decided; who did is listed, and to whom to turn is said."""
     page, *messages = told_of_the_end(voted)
     assert "only 1 of 2 approvals came before" in page
     for told in messages[:2]:
         assert "Only 1 of 2 approvals came before" in told
+        assert f"It takes an operator: {OPERATORS[0]}" in told
     assert all(f"Registry-Approval approved by {ANN}" in told for told in messages)
+    assert all("Next: an operator opens the gate again" in told.replace('", "value": "', ": ") for told in messages)
 
 
 def test_messages_mark_a_vote_that_no_longer_counts(voted: PipelineWorld) -> None:
