@@ -245,7 +245,7 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
         case ReleasePhase.FAILED:
             return f"{retry}: nothing was refused, technology broke.{_if_endpoint_failed(runs)}"
         case ReleasePhase.EXPIRED:
-            return f"an operator opens the gate again, with fresh evidence and a new deadline: {retry}."
+            return f"ask an operator to open the gate again, with fresh evidence and a new deadline ({retry})."
         case ReleasePhase.INVALID:
             return "correct the artifact and upload it again as releases/{release_id}/{build_id}/changed_circuits.json."
         case ReleasePhase.SUPERSEDED | ReleasePhase.NOTHING_TO_DO if held := [

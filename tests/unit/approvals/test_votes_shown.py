@@ -107,7 +107,9 @@ def test_a_gate_that_expires_after_some_have_approved_says_so(voted: PipelineWor
         assert "Only 1 of 2 approvals came before" in told
         assert f"It takes an operator: {OPERATORS[0]}" in told
     assert all(f"Registry-Approval approved by {ANN}" in told for told in messages)
-    assert all("Next: an operator opens the gate again" in told.replace('", "value": "', ": ") for told in messages)
+    assert all(
+        "Next: ask an operator to open the gate again" in told.replace('", "value": "', ": ") for told in messages
+    )
 
 
 def test_messages_mark_a_vote_that_no_longer_counts(voted: PipelineWorld) -> None:
