@@ -13,7 +13,6 @@ BUTTONS = {
     "card-rollback": "Open the rollback",
     "card-stalled": "Open the rollback",
     "card-check-failed": "Open the rollback",
-    "card-stalled": "Open the rollback",
     "card-drift": "Open the report",
 }
 pytestmark = pytest.mark.browser
@@ -22,7 +21,6 @@ ABOUT = dict.fromkeys(sorted(sample_cards()), "20251210.1") | {
     "card-rollback": "rollback-527d",
     "card-stalled": "rollback-527d",
     "card-check-failed": "check-527d",
-    "card-stalled": "rollback-527d",
     "card-drift": "1 in Production",
 }
 FORBIDDEN = "#card :is(a, img, script, iframe, h2, li)"
