@@ -50,6 +50,8 @@ class ApprovalView:
     """What changed since the person last looked."""
     outdated: Sequence[str] = ()
     """What changed since the evidence was frozen: it is being made anew, until then no answer is taken."""
+    digest: str = ""
+    """What the answer was given on; empty: nobody has answered yet, or the evidence has changed."""
     decision: str = ""
     comment: str = ""
     exclude: Mapping[str, str] = field(default_factory=dict)

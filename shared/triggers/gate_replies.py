@@ -47,7 +47,11 @@ def outcome_page(
     if outcome.verdict in {Verdict.APPROVED, Verdict.REJECTED, Verdict.COUNTED}:
         return page("", 303, {"Location": gate_address(req)})
     shown = replace(
-        _shown(visitor, outcome.view, cookie), decision=body.decision, comment=body.comment, exclude=body.exclude
+        _shown(visitor, outcome.view, cookie),
+        digest=body.digest,
+        decision=body.decision,
+        comment=body.comment,
+        exclude=body.exclude,
     )
     match outcome.verdict:
         case Verdict.WRONG_CODE:
@@ -61,7 +65,9 @@ def outcome_page(
         case Verdict.INCOMPLETE | Verdict.ALREADY_VOTED:
             return _page(replace(shown, problem=outcome.message), cookie, 422)
         case Verdict.CHANGED:
-            return _page(replace(shown, state=ApprovalState.CHANGED, changes=outcome.changes), cookie, 409)
+            # Nothing is chosen in advance: that was about other evidence.
+            anew = replace(shown, state=ApprovalState.CHANGED, changes=outcome.changes, digest="", decision="")
+            return _page(anew, cookie, 409)
         case _:
             return _page(shown, cookie, APPROVAL_STATUS[shown.state])
 

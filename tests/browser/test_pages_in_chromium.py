@@ -98,6 +98,43 @@ def test_the_decision_needs_no_script_and_no_mouse(browser: Browser, site: str) 
     assert len(fields["csrf"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("answer", "told", "chosen"),
+    [
+        ("approval-wrong-code", "That was not the code from your mail.", 1),
+        ("approval-changed", "The evidence has changed since you opened this page. Nothing was decided.", 0),
+        ("approval-decided", "Already approved by mona@example.com", 0),
+    ],
+)
+def test_what_became_of_an_answer_is_on_the_first_screen(
+    browser: Browser, site: str, answer: str, told: str, chosen: int
+) -> None:
+    """Issue 6.1: sent from the form, far down on a phone, scripts off; after a 409 no decision is chosen in advance."""
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    tab = context.new_page()
+    reply = sample_pages()[answer]
+    tab.route(
+        f"{site}/approval-registry",
+        lambda route: (
+            route.fulfill(body=reply, content_type="text/html", status=409)
+            if route.request.method == "POST"
+            else route.continue_()
+        ),
+    )
+    tab.goto(f"{site}/approval-registry")
+    tab.get_by_role("link", name="Decide").click()
+    tab.get_by_label("Approve").check()
+    tab.get_by_label("Code from your mail").fill("042137")
+    with tab.expect_response(lambda response: response.request.method == "POST"):
+        tab.get_by_role("button", name="Send decision").click()
+    tab.wait_for_load_state()
+    boxes = [box for place in tab.get_by_text(told).all() if (box := place.bounding_box())]
+    ticked = tab.locator("input[name=decision]:checked").count()
+    context.close()
+    assert any(box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"] for box in boxes), boxes
+    assert ticked == chosen
+
+
 def test_opening_a_page_submits_nothing_and_breaks_no_rule_of_its_policy(browser: Browser, site: str) -> None:
     """No POST without a person, no complaint in the console, no request to anybody else."""
     tab = browser.new_page()

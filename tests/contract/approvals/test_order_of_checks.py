@@ -146,6 +146,18 @@ def test_of_several_reasons_the_first_in_order_is_told(by_link: AppHost, first: 
     assert (found, told in text) == (status, True), text[:400]
 
 
+def test_after_a_refusal_the_form_is_about_the_evidence_that_was_seen(by_link: AppHost) -> None:
+    """Issue 6.2: after a 409 nothing is chosen in advance; a wrong code does not swap the evidence under the choice."""
+    attempt = Attempt(gate=fresh(by_link), fields={"digest": "0" * 64}, headers={})
+    status, changed = attempt.send()
+    assert (status, " required checked" in changed) == (409, False)
+    assert f'value="{attempt.gate.gate.digest}"' in changed
+    attempt.fields["code"] = "nope"
+    status, mistyped = attempt.send()
+    assert (status, " required checked" in mistyped) == (403, True)
+    assert f'value="{"0" * 64}"' in mistyped
+
+
 def test_a_right_answer_is_written_once_and_leads_back_to_the_page(by_link: AppHost) -> None:
     """So that the tests above refuse for the reason they name."""
     attempt = Attempt(gate=fresh(by_link), fields={}, headers={})
