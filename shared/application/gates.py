@@ -28,6 +28,7 @@ from shared.domain.events import GateApproved, GateExpired, GateRejected
 from shared.domain.model import CircuitRun, Gate, GateDecision, GateState, HistoryEntry, Release
 from shared.domain.process import GATE_OF, decide_gate, decide_release
 from shared.domain.requester import approvals_needed
+from shared.domain.words import duration
 from shared.telemetry import log
 
 LONGEST_COMMENT = 300
@@ -302,8 +303,9 @@ class Gates:
         release = self.ports.releases.release(release_id)
         if release is None or GATE_OF.get(release.row.phase) is not gate.row.gate:
             return
-        hours = release.row.policy.gate_limit.total_seconds() / 3600
-        why = f"{gate.row.gate} was not answered within {hours:g} h; an operator can re-open it by retrying the release"
+        seconds = release.row.policy.gate_limit.total_seconds()
+        limit = duration(seconds) if seconds % 3600 else f"{seconds / 3600:g} h"
+        why = f"{gate.row.gate} was not answered within {limit}; an operator can re-open it by retrying the release"
         event = GateExpired(at=self.ports.clock.now(), why=why, gate=gate.row.gate)
         decision, ended = decide_release(release.row, event), decide_gate(gate.row, event)
         bundled = event.at < gate.row.expires_at + BUNDLE_TRIED_FOR

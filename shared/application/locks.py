@@ -12,7 +12,8 @@ from shared.application.ports import Ports, Versioned
 from shared.application.work import Work
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import CircuitRun, EndpointLock, Environment, HoldEntry, LedgerEntry
-from shared.domain.naming import is_rollback, release_seq, timestamp
+from shared.domain.naming import is_rollback, release_seq
+from shared.domain.words import moment
 
 IMPORTED = "imported"
 """R59: the ledger's first row on an endpoint from before us."""
@@ -80,8 +81,8 @@ def owned_lock(work: Work, environment: Environment, held: Versioned[EndpointLoc
 
 def hold_told(lock: EndpointLock) -> str:
     """Since when, by whom, why, and until when a circuit is held."""
-    since = timestamp(lock.hold_since) if lock.hold_since else "an unknown time"
-    until = timestamp(lock.hold_until) if lock.hold_until else "lifted"
+    since = moment(lock.hold_since) if lock.hold_since else "an unknown time"
+    until = moment(lock.hold_until) if lock.hold_until else "lifted"
     return f"held since {since}, by {lock.hold_by}, because {lock.hold_why or 'no reason was given'} (until {until})"
 
 

@@ -6,6 +6,7 @@ from shared.domain.model import Gate, GateDecision, GateState, Release
 from shared.domain.naming import timestamp
 from shared.domain.people import person_key, same_person
 from shared.domain.requester import approvals_needed, is_requester
+from shared.domain.words import moment
 
 APPROVE, REJECT = "approve", "reject"
 
@@ -28,7 +29,7 @@ def lost_vote(by: str, gate: Gate) -> GateDecision | None:
 
 
 def voted(mine: GateDecision) -> str:
-    return f"You have already approved this gate, at {timestamp(mine.at)}. Somebody else can reject it."
+    return f"You have already approved this gate, {moment(mine.at)}. Somebody else can reject it."
 
 
 def told(vote: GateDecision) -> str:

@@ -1,11 +1,15 @@
 """Pages: how times, numbers and phases are written for people; the filters of the templates."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
+from shared.domain import words
 from shared.domain.model import CircuitPhase, GateState, ReleasePhase
 from shared.domain.naming import timestamp
+
+moment = words.moment
+duration = words.duration
 
 SIGNS: Mapping[str, str] = {
     "done": "✓",
@@ -48,12 +52,6 @@ def mark(phase: str) -> str:
     return _MARKS.get(phase, "running")
 
 
-def moment(at: datetime) -> str:
-    """`11 Dec 2025, 14:30 UTC`."""
-    utc = at.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
-
-
 def iso(at: datetime) -> str:
     """For `<time datetime>`."""
     return timestamp(at)
@@ -66,18 +64,6 @@ def time_left(until: datetime, now: datetime) -> str:
 
 def since(at: datetime, now: datetime) -> str:
     return duration((now - at).total_seconds())
-
-
-def duration(seconds: object) -> str:
-    """`42 s`, `3 min 5 s`, `5 h 10 min`, `3 d 4 h`; anything that is no number: empty."""
-    if not isinstance(seconds, int | float):
-        return ""
-    span = timedelta(seconds=max(0, round(seconds)))
-    hours, rest = divmod(span.seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = [(span.days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
 
 
 def age(cutoff_date: object, now: datetime) -> str:

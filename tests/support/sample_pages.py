@@ -173,7 +173,7 @@ def sample_pages() -> Mapping[str, str]:
             an_approval(
                 GateName.PRODUCTION,
                 outdated=(
-                    "PLANT001/CIRCUIT01 hold: was absent, is held since 2025-12-10T09:12:00Z, by ops, because noise",
+                    "PLANT001/CIRCUIT01 hold: was absent, is held since 10 Dec 2025, 09:12 UTC, by ops, because noise",
                     "PLANT001/CIRCUIT01 wanted: was deployment-20251203-1, is deployment-20251126-1",
                 ),
             )
@@ -271,7 +271,7 @@ def a_rollback_form(**changes: object) -> RollbackFormView:
             live=run.deployment,
             health="Succeeded" if n else "does not exist any more",
             healthy=bool(n),
-            attention=() if n else ("held since 2025-12-09T08:00:00Z, by ops@example.com, because of bad forecasts",),
+            attention=() if n else ("held since 9 Dec 2025, 08:00 UTC, by ops@example.com, because of bad forecasts",),
         )
         for n, run in enumerate(three_live())
     ]
@@ -303,7 +303,7 @@ def a_refused_form() -> RollbackFormView:
 
 def a_rollback_view(**changes: object) -> ReleaseView:
     """A rollback of two circuits, one of which could not be put back."""
-    held = "PLANT001/CIRCUIT01: held since 2025-12-10T09:00:00Z, by otto@example.com, because predictions drifted overnight"
+    held = "PLANT001/CIRCUIT01: held since 10 Dec 2025, 09:00 UTC, by otto@example.com, because predictions drifted overnight"
     view = ReleaseView(
         release=_rollback(), runs=rolled_back_runs(), gates=(), summary="", now=NOW, marks=(held,), view_token="x"
     )

@@ -60,7 +60,7 @@ def test_a_vote_that_was_cast_is_not_turned_round(by_link: AppHost) -> None:
     assert answer(gate, ADA, "approve").status == 200
     status, title, detail = problem(answer(gate, ADA, "reject"))
     assert (status, title) == (409, "You have voted otherwise")
-    assert "You have already approved this gate, at " in detail
+    assert "You have already approved this gate, " in detail
     assert gate.now().state is GateState.OPEN
     assert answer(gate, GRACE, "approve").status == 200
 

@@ -190,3 +190,20 @@ def test_a_default_changed_after_gate_2_stops_before_any_write_to_production() -
     world.run(lambda: world.release().is_terminal)
     assert "changed since approval" in world.circuit().error
     assert world.models.production_writes() == []
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(100, "1 min 40 s"), (24 * 3600, "24 h"), (5400, "1 h 30 min")])
+def test_a_gate_that_expired_says_after_what_time(seconds: int, told: str) -> None:
+    """As people say it, also where the limit is a short one."""
+    world = at_gate_1(Policy(gate_limit=timedelta(seconds=seconds)))
+    world.clock.forward(timedelta(seconds=seconds))
+    answered(world, ANN, world.claim(REGISTRY))
+    assert f"registry-approval was not answered within {told};" in world.release().reason
+
+
+def test_a_second_answer_is_told_of_the_first_in_words() -> None:
+    """No raw time stamp on a page."""
+    world = at_gate_1(Policy(min_approvers=2))
+    claim = world.claim(REGISTRY)
+    answered(world, ANN, claim)
+    assert "You have already approved this gate, 10 Dec 2025, 09:00 UTC." in answered(world, ANN, claim).message

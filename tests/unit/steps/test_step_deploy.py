@@ -578,7 +578,7 @@ def test_a_circuit_on_hold_is_left_out_and_says_who_held_it_since_when_and_why(a
     event = approved.look(deploy)
 
     assert isinstance(event, events.CircuitHeld)
-    assert "held since 2025-12-09T09:00:00Z, by ann@example.com, because bad predictions" in event.why
+    assert "held since 9 Dec 2025, 09:00 UTC, by ann@example.com, because bad predictions" in event.why
     lock = approved.lock()
     assert lock is not None
     assert (lock.owner, lock.fence) == ("rollback-1", 5)
