@@ -71,7 +71,6 @@ def _show_command(run: CircuitRun, estate: Estate) -> str:
 def on_approve(gate: GateName, runs: Sequence[CircuitRun], estate: Estate) -> list[str]:
     """What an approval sets off, in order."""
     versions = ", ".join(sorted({run.model_version for run in runs}))
-    deployments = ", ".join(sorted({run.deployment for run in runs}))
     if gate is GateName.REGISTRY:
         copied = f"copied from {estate.dev_workspace} to the Registry {estate.registry_name}"
         return [
@@ -79,8 +78,15 @@ def on_approve(gate: GateName, runs: Sequence[CircuitRun], estate: Estate) -> li
             f"Then deployed to {estate.test_workspace} and smoke-tested, without further questions.",
             f"{estate.prod_workspace} is not touched: it has a gate of its own.",
         ]
+    held = [run for run in runs if run.evidence.get("hold")]
+    going = [run for run in runs if run not in held]
+    deployments = ", ".join(sorted({run.deployment for run in going}))
+    left_out = f"Left out unless the hold has ended by then: {', '.join(str(run.circuit) for run in held)}."
+    if not going:
+        return [f"Nothing is created in {estate.prod_workspace}: every circuit is held.", left_out]
     return [
-        f"{_count(runs, 'deployment')} created in {estate.prod_workspace}, next to the live ones: {deployments}.",
+        f"{_count(going, 'deployment')} created in {estate.prod_workspace}, next to the live ones: {deployments}.",
+        *([left_out] if held else []),
         "When all of them stand, all are made the default; if one cannot be, those already switched are put back.",
         "The old deployments stay: a rollback makes them the default again.",
     ]

@@ -177,3 +177,13 @@ def test_evidence_frozen_before_that_was_written_down_is_as_old_as_the_gate() ->
     gate = world.gate(REGISTRY, SECOND)
     world.change(gate, frozen_at=None)
     assert f"frozen {moment(gate.opened_at)}" in text_of(page(world, REGISTRY))
+
+
+def test_what_an_approval_sets_off_does_not_count_circuits_that_are_held() -> None:
+    """They are left out in Production unless the hold ends before."""
+    world = at_gate(PRODUCTION)
+    world.holds().hold(CIRCUIT, until=None, by="ops", why="sensor swap")
+    world.sweep_for(timedelta(minutes=15))
+    text = text_of(page(world, PRODUCTION))
+    assert "1 deployment is created in" in text
+    assert f"Left out unless the hold has ended by then: {CIRCUIT}." in text
