@@ -64,6 +64,18 @@ def said_already(gate: Gate) -> str:
     return f"Already {gate.state} by {last.by} at {timestamp(last.at)}."
 
 
+def not_recorded(decision: str) -> str:
+    """To somebody whose answer came too late, or who has said something else before."""
+    answer = {APPROVE: "approval", REJECT: "rejection"}.get(decision, "answer")
+    return f"Your {answer} was not recorded."
+
+
+def came_to(gate: Gate, decision: str, exclude: Mapping[str, str]) -> bool:
+    """Is what the gate was closed with what this answer asked for, whoever was first?"""
+    same = {APPROVE: GateState.APPROVED, REJECT: GateState.REJECTED}.get(decision) is gate.state
+    return same and exclude.items() <= left_out(gate).items()
+
+
 def left_out(gate: Gate) -> Mapping[str, str]:
     """What the approvals that count leave out, all together."""
     votes = (vote for vote in gate.counting if vote.decision == APPROVE)

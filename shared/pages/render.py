@@ -9,7 +9,7 @@ from shared.application.activation_report import activation_rows, is_half_way_ba
 from shared.application.circuit_history import CircuitView
 from shared.application.notices import is_retried
 from shared.application.views import ApprovalState, ApprovalView, ReleasesView, ReleaseView, RollbackFormView
-from shared.application.votes import approvers
+from shared.application.votes import approvers, vote_of
 from shared.domain.model import Channel, Notice, NoticeState, ReleasePhase
 from shared.domain.requester import approvals_needed
 from shared.pages.circuit_facts import CircuitEntry, circuit_entries
@@ -61,6 +61,7 @@ def render_approval(view: ApprovalView) -> str:
         "circuits": going,
         "left_out": [entry for entry in entries if entry.left_out],
         "problems": sum(1 for entry in going if entry.attention),
+        "mine": vote_of(view.recipient, view.gate),
         "is_open": view.state in OPEN,
         "can_answer": view.state in OPEN and not view.barred,
         "needed": approvals_needed(view.release),

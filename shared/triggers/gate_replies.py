@@ -9,6 +9,7 @@ from werkzeug.http import dump_cookie
 from shared.application.codes import MOST_WRONG_CODES
 from shared.application.gates import Gates, GateView, Outcome, Standing, Verdict
 from shared.application.views import ApprovalState, ApprovalView
+from shared.application.votes import came_to, not_recorded
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
 from shared.domain.naming import timestamp
@@ -62,12 +63,19 @@ def outcome_page(
             raise RequestRefused(403, "Not from the approval page", outcome.message)
         case Verdict.IS_REQUESTER:
             return _page(replace(shown, problem=outcome.message), cookie, 403)
+        case Verdict.ALREADY_VOTED if not outcome.is_repeated:
+            problem = f"{not_recorded(body.decision)} {outcome.message}"
+            return _page(replace(shown, problem=problem), cookie, 422)
         case Verdict.INCOMPLETE | Verdict.ALREADY_VOTED:
             return _page(replace(shown, problem=outcome.message), cookie, 422)
         case Verdict.CHANGED:
             # Nothing is chosen in advance: that was about other evidence.
             anew = replace(shown, state=ApprovalState.CHANGED, changes=outcome.changes, digest="", decision="")
             return _page(anew, cookie, 409)
+        case Verdict.NOT_OPEN if shown.state is ApprovalState.DECIDED and not (
+            outcome.is_repeated or came_to(shown.gate, body.decision, body.exclude)
+        ):
+            return _page(replace(shown, problem=not_recorded(body.decision)), cookie, 409)
         case _:
             return _page(shown, cookie, APPROVAL_STATUS[shown.state])
 

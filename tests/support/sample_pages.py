@@ -178,7 +178,9 @@ def sample_pages() -> Mapping[str, str]:
                 ),
             )
         ),
-        "approval-decided": render_approval(an_approval(state=ApprovalState.DECIDED, gate=approved)),
+        "approval-decided": render_approval(
+            an_approval(state=ApprovalState.DECIDED, gate=approved, recipient="otto@example.com")
+        ),
         "approval-expired": render_approval(an_approval(state=ApprovalState.EXPIRED)),
         "approval-earlier-opening": render_approval(an_approval(state=ApprovalState.VOID)),
         "approval-void": render_approval(

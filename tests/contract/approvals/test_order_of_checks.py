@@ -158,6 +158,26 @@ def test_after_a_refusal_the_form_is_about_the_evidence_that_was_seen(by_link: A
     assert f'value="{"0" * 64}"' in mistyped
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"decision": "reject", "comment": "no"}, 409),
+        ({"exclude:PLANT001/CIRCUIT01": "sensor"}, 409),
+        ({}, 200),
+    ],
+)
+def test_who_came_second_is_told_that_their_answer_was_not_recorded(
+    by_link: AppHost, fields: dict[str, str], status: int
+) -> None:
+    """Issue 6.2: unless the gate was closed with just that."""
+    gate = by_link.at_gate()
+    assert Attempt(gate=gate, person=GRACE, fields={}, headers={}).send()[0] == 303
+    found, text = Attempt(gate=gate, fields=fields, headers={}).send()
+    told = f"Your {'rejection' if 'decision' in fields else 'approval'} was not recorded."
+    assert (found, told in text) == (status, status == 409)
+    assert f"Already approved by {GRACE}" in text
+
+
 def test_a_right_answer_is_written_once_and_leads_back_to_the_page(by_link: AppHost) -> None:
     """So that the tests above refuse for the reason they name."""
     attempt = Attempt(gate=fresh(by_link), fields={}, headers={})

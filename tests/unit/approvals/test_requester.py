@@ -216,7 +216,7 @@ def test_who_has_voted_is_told_so_instead_of_being_asked_again() -> None:
     """Until the evidence is replaced: then the vote no longer counts, and the form is back."""
     world = started()
     vote(world, ANN)
-    assert "You have already approved this gate" in text_of(page(world, ANN))
+    assert "Your approval is recorded" in text_of(page(world, ANN))
     assert "form" not in Outline(page(world, ANN)).tags
     gate = world.gate(REGISTRY)
     world.change(gate, digest="newer", earlier_digests=(gate.digest,))

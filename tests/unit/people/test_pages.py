@@ -134,11 +134,22 @@ def test_a_gate_that_takes_no_answer_explains_itself(state: ApprovalState, told:
     decisions = () if state is ApprovalState.EXPIRED else (DECISION,)
     gate = a_gate(state=rows.get(state, GateState.OPEN), decisions=decisions)
     release = a_release(phase=ReleasePhase.CANCELLED, reason="wrong cutoff date")
-    page = Outline(render_approval(an_approval(state=state, gate=gate, release=release)))
+    page = Outline(render_approval(an_approval(state=state, gate=gate, release=release, recipient="otto@example.com")))
     assert told in page.text
     assert "rmse" in page.text
     assert not [tag for tag, _ in page.elements if tag == "form"]
     assert APPROVAL_STATUS[state] == status
+
+
+def test_who_has_decided_is_told_that_it_is_recorded_and_what_is_left_out() -> None:
+    """Not “already approved by” themselves."""
+    vote = replace(DECISION, exclude={"PLANT001/CIRCUIT02": "sensor"})
+    gate = a_gate(state=GateState.APPROVED, decisions=(vote,))
+    page = text_of(render_approval(an_approval(state=ApprovalState.DECIDED, gate=gate)))
+    told = page.partition("What it was about")[0]
+    assert "Your approval is recorded , 10 Dec 2025, 15:04 UTC" in told
+    assert "Left out: PLANT001/CIRCUIT02: sensor." in told
+    assert "Already approved" not in page
 
 
 @pytest.mark.parametrize(
