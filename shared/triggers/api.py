@@ -14,11 +14,12 @@ from shared.application.queries import Queries
 from shared.application.release_evidence import read_bundle
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
-from shared.domain.model import Circuit, GateName
+from shared.domain.model import GateName
 from shared.domain.naming import timestamp
 from shared.triggers.http import (
     API_HEADERS,
     LONGEST_BODY,
+    circuit_of,
     json_reply,
     limit_of,
     problem,
@@ -133,8 +134,7 @@ def send_gate_mails(req: func.HttpRequest) -> func.HttpResponse:
 def get_circuit(req: func.HttpRequest) -> func.HttpResponse:
     """What has been live since when, in Test and Production; with `at` also what scored it at a moment."""
     _caller(req, READER)
-    circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
-    return json_reply(circuit_json(circuit, moment_asked(req.params.get("at", "")), ports()))
+    return json_reply(circuit_json(circuit_of(req), moment_asked(req.params.get("at", "")), ports()))
 
 
 def _caller(req: func.HttpRequest, role: str) -> str:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from shared.application.views import ReleaseQuery
 from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, RequestRefused, TransientError
+from shared.domain.model import Circuit
+from shared.domain.naming import CIRCUIT_PART
 from shared.pages import HEADERS, render_error
 from shared.telemetry import log
 
@@ -56,6 +58,15 @@ def limit_of(request: func.HttpRequest) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_LISTED):
         raise RequestRefused(400, "Bad limit", f"limit must be a number from 1 to {MOST_LISTED}.")
     return int(text)
+
+
+def circuit_of(request: func.HttpRequest) -> Circuit:
+    """The circuit in the address. RequestRefused: 404, no circuit can have such a name."""
+    circuit = Circuit(plant_id=request.route_params["plant"], circuit_id=request.route_params["circuit"])
+    if not all(CIRCUIT_PART.fullmatch(part) for part in (circuit.plant_id, circuit.circuit_id)):
+        detail = "Plant and circuit ids are letters, digits, _ and -, as in the artifact."
+        raise RequestRefused(404, "No such circuit", detail)
+    return circuit
 
 
 def wants_json(request: func.HttpRequest) -> bool:

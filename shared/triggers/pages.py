@@ -9,7 +9,6 @@ from shared.application.circuit_history import circuit_view, moment_asked
 from shared.application.queries import Queries
 from shared.application.release_evidence import read_bundle
 from shared.bootstrap import ports
-from shared.domain.model import Circuit
 from shared.domain.naming import DRIFT_PREFIX
 from shared.pages import (
     HEADERS,
@@ -20,7 +19,7 @@ from shared.pages import (
     render_release,
     render_releases,
 )
-from shared.triggers.http import page, release_query, replies
+from shared.triggers.http import circuit_of, page, release_query, replies
 from shared.triggers.reader import reader_of, turned_away
 
 blueprint = func.Blueprint()
@@ -86,7 +85,7 @@ def evidence(req: func.HttpRequest) -> func.HttpResponse:
 @replies(as_page=True)
 def circuit_page(req: func.HttpRequest) -> func.HttpResponse:
     """What has been live for one circuit, or what was at the moment `at`."""
-    circuit = Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
+    circuit = circuit_of(req)
     reader = reader_of(req)
     release_id = reader.claim.release_id if reader.claim else ""
     # A link about one release shows the circuits of that release.

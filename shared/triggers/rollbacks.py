@@ -14,7 +14,7 @@ from shared.application.views import ReleaseQuery
 from shared.bootstrap import ports, settings
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import timestamp
-from shared.triggers.http import json_reply, limit_of, read_json, replies
+from shared.triggers.http import circuit_of, json_reply, limit_of, read_json, replies
 from shared.triggers.identity import OPERATOR, READER, Asked, asked, caller
 from shared.triggers.words import Name, Reason
 
@@ -113,7 +113,7 @@ def get_rollback(req: func.HttpRequest) -> func.HttpResponse:
 def hold_circuit(req: func.HttpRequest) -> func.HttpResponse:
     """Set or lift a circuit's hold."""
     body = read_json(req, HoldBody)
-    told, circuit, holds = _asked(req, body), _circuit(req), Holds(ports())
+    told, circuit, holds = _asked(req, body), circuit_of(req), Holds(ports())
     if body.action == "lift":
         lock = holds.lift(circuit, by=told.by, why=told.reason)
     else:
@@ -144,7 +144,7 @@ def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
     """Keep a default that was changed outside this app."""
     body = read_json(req, DriftAcceptBody)
     told = _asked(req, body)
-    lock = Drift(ports()).accept(_circuit(req), by=told.by, why=told.reason, live=body.live)
+    lock = Drift(ports()).accept(circuit_of(req), by=told.by, why=told.reason, live=body.live)
     return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": told.by, "reason": told.reason})
 
 
@@ -155,17 +155,13 @@ def accept_drift(req: func.HttpRequest) -> func.HttpResponse:
 def repair_drift(req: func.HttpRequest) -> func.HttpResponse:
     """Put a default that was changed outside this app right."""
     told = _asked(req, read_json(req, DriftBody))
-    lock = Drift(ports()).repair(_circuit(req), by=told.by, why=told.reason)
+    lock = Drift(ports()).repair(circuit_of(req), by=told.by, why=told.reason)
     return json_reply({"circuit": str(lock.circuit), "want": lock.want, "by": told.by, "reason": told.reason}, 202)
 
 
 def _asked(req: func.HttpRequest, body: RollbackBody | HoldBody | DriftBody) -> Asked:
     signed_in = caller(req, auth_enabled=settings().website_auth_enabled, role=OPERATOR)
     return asked(signed_in, claimed=body.requested_by, reason=body.reason)
-
-
-def _circuit(req: func.HttpRequest) -> Circuit:
-    return Circuit(plant_id=req.route_params["plant"], circuit_id=req.route_params["circuit"])
 
 
 def _told(at: datetime | None) -> str | None:

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from shared.application.intake import Arrival, Intake
 from shared.application.manifest import parse_manifest
-from shared.domain.errors import InvalidManifest
+from shared.domain.errors import InvalidManifest, RequestRefused
 from shared.domain.words import clean
 from shared.triggers.api import CancelBody, RetryBody
 from shared.triggers.gate_visitor import AnswerBody, read_answer
+from shared.triggers.http import circuit_of
 from shared.triggers.rollback_visitor import read_confirmation
 from shared.triggers.rollbacks import DriftBody, HoldBody, RollbackBody
 from tests.support.builders import RELEASE_ID
@@ -108,3 +109,13 @@ def test_one_tick_takes_all_circuits_that_the_page_has_shown() -> None:
     shown = {"from:P/A": "d1", "from:P/B": "d2", "circuit": "P/A", "reason": "bad"}
     assert read_confirmation(form(shown)).circuits == ("P/A",)
     assert read_confirmation(form({**shown, "all": "yes"})).circuits == ("P/A", "P/B")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\\b", "..", "", "x" * 101, "a|b"])
+def test_a_name_that_no_circuit_can_have_is_not_found(name: str) -> None:
+    """Instead of a question to the storage, which refuses such keys."""
+    ids = {"plant": name, "circuit": "CIRCUIT01"}
+    request = func.HttpRequest("GET", "/api/circuits/x/y", route_params=ids, body=b"")
+    with pytest.raises(RequestRefused) as refused:
+        circuit_of(request)
+    assert refused.value.status == 404
