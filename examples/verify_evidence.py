@@ -5,8 +5,9 @@
 SHA256 is the number from the release's last mail. The further files are the documents that the bundle names: the
 manifest, the gates' frozen evidence, and what the gates showed earlier if somebody decided on that, as
 `GET /api/releases/{id}/evidence.json?part=...` gives them out. A part is `manifest`, a gate's name, or a SHA-256.
-Exit code 0: all of it was given, and every byte is as it was. 1: something is not, and what. 3: what was given is as it
-was, and something that decisions rest on was not given; this names it.
+Exit code 0: all of it was given, and every byte is as it was. 1: something is not, and what. 2: nothing was checked, for
+instance because a file cannot be read. 3: what was given is as it was, and something that decisions rest on was not given;
+this names it.
 """
 
 import hashlib
@@ -73,7 +74,11 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return USAGE
     expected, name, *others = arguments
-    bundle, files = Path(name).read_bytes(), {other: Path(other).read_bytes() for other in others}
+    try:
+        bundle, files = Path(name).read_bytes(), {other: Path(other).read_bytes() for other in others}
+    except OSError as error:
+        print(f"NOTHING WAS CHECKED: {error.filename} cannot be read: {error.strerror}")
+        return USAGE
     if sha256(bundle) != expected.lower():
         print(
             f"NOT AS IT WAS: {name} has SHA-256 {sha256(bundle)}, expected {expected}: not the file the mail speaks of"

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from shared.application.evidence import canonical_json
 from shared.application.gate_opening import evidence_path
 from shared.application.ports import Change, HistoryLine, Ports
 from shared.domain.errors import RequestRefused
-from shared.domain.model import CircuitRun, Gate, GateName, ProcessKind, Release
+from shared.domain.model import CircuitRun, Gate, GateName, GateState, ProcessKind, Release
 from shared.domain.rows import RELEASE_KEY, gate_key
 
 VERSION = 1
@@ -128,10 +129,18 @@ def _gate(gate: Gate) -> dict[str, object]:
                 "comment": vote.comment,
                 "evidence_sha256": vote.digest,
                 "exclude": vote.exclude,
+                "opened_at": _opened_before(vote.at, gate),
+                "counts": vote in gate.counting,
             }
             for vote in gate.decisions
         ],
     }
+
+
+def _opened_before(at: datetime, gate: Gate) -> datetime:
+    """When the opening began in which this was said: a gate that expired may have been opened again."""
+    openings = [entry.at for entry in gate.hist if entry.target == GateState.OPEN != entry.source]
+    return max((opened for opened in (*openings, gate.opened_at) if opened <= at), default=gate.opened_at)
 
 
 def _circuit(run: CircuitRun) -> dict[str, object]:

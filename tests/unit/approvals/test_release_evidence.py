@@ -282,3 +282,32 @@ def test_a_retried_release_gets_a_new_bundle_that_names_the_one_before(tmp_path:
     assert hashlib.sha256(read_bundle(RELEASE_ID, first, world.ports)[0]).hexdigest() == first
     sha256, paths = files_of(world, tmp_path, first)
     assert verify(sha256, *paths).returncode == 0
+
+
+def test_a_vote_of_an_earlier_opening_says_which_one_it_was() -> None:
+    """And that it does not count; the gate's own time is that of the last opening."""
+    world = PipelineWorld(policy=Policy(min_approvers=2))
+    world.start()
+    to_gate(world, GateName.REGISTRY)
+    first = world.gate(GateName.REGISTRY).opened_at
+    world.answer(GateName.REGISTRY, recipient=APPROVERS[0])
+    world.sweep_for(timedelta(hours=25))
+    world.operations().retry(RELEASE_ID, by="ops", reason="back from leave", exclude={})
+    to_gate(world, GateName.REGISTRY)
+    second = world.gate(GateName.REGISTRY).opened_at
+    for gate in GateName:
+        to_gate(world, gate)
+        for person in APPROVERS:
+            world.answer(gate, recipient=person)
+    world.run()
+    said = [(vote["opened_at"], vote["counts"]) for vote in bundle(world)[1]["gates"][0]["decisions"]]
+    times = [first.strftime("%Y-%m-%dT%H:%M:%SZ"), *[second.strftime("%Y-%m-%dT%H:%M:%SZ")] * 2]
+    assert said == list(zip(times, [False, True, True], strict=True))
+
+
+def test_a_file_that_is_not_there_is_told_and_is_not_an_altered_one(world: PipelineWorld, tmp_path: Path) -> None:
+    """Exit code 2, which file, and no traceback."""
+    digest, paths = files_of(world, tmp_path)
+    done = verify(digest, paths[0], tmp_path / "absent.json")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert f"{tmp_path / 'absent.json'} cannot be read: No such file or directory" in done.stdout
