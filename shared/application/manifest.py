@@ -78,6 +78,14 @@ def _note(value: object) -> str:
     return clean(str(value))[:LONGEST_TEXT] if isinstance(value, str | int) else ""
 
 
+def _person(value: object) -> str:
+    """Who asked may be compared with who decides, so it is never cut."""
+    text = clean(str(value)) if isinstance(value, str | int) else ""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"has {len(text)} characters; {LONGEST_TEXT} are possible")
+    return text
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Note = Annotated[str, BeforeValidator(_note)]
 Id = Annotated[str, BeforeValidator(_id)]
@@ -109,7 +117,7 @@ class _Head(BaseModel):
     release_id: Text = ""
     build_id: Text = ""
     commit_sha: Note = ""
-    requested_by: Note = ""
+    requested_by: Annotated[str, BeforeValidator(_person)] = ""
 
 
 # -------------------------------------------------------------------------------------------- the parser

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.application.views import ReleaseQuery
 from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, RequestRefused, TransientError
@@ -117,11 +118,14 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
 
 
 def _said(error: ValidationError) -> str:
-    parts = [
-        f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors(include_input=False)
-    ]
+    parts = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {_reason(e)}" for e in error.errors(include_input=False)]
     return "; ".join(parts[:10])
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "string_too_long":
+        return f"longer than {error['ctx']['max_length']} characters: shorten it"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def read_json[Model: BaseModel](request: func.HttpRequest, model: type[Model]) -> Model:

@@ -17,7 +17,7 @@ from shared.domain.errors import InvalidManifest, RequestRefused
 from shared.domain.words import clean
 from shared.triggers.api import CancelBody, RetryBody
 from shared.triggers.gate_visitor import AnswerBody, read_answer
-from shared.triggers.http import circuit_of
+from shared.triggers.http import circuit_of, replies
 from shared.triggers.rollback_visitor import read_confirmation
 from shared.triggers.rollbacks import DriftBody, HoldBody, RollbackBody
 from tests.support.builders import RELEASE_ID
@@ -119,3 +119,23 @@ def test_a_name_that_no_circuit_can_have_is_not_found(name: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         circuit_of(request)
     assert refused.value.status == 404
+
+
+def test_what_is_too_long_is_told_in_our_words() -> None:
+    """On a page for people: how long it may be, and what to do."""
+
+    @replies(as_page=True)
+    def answering(req: func.HttpRequest) -> func.HttpResponse:
+        read_answer(req)
+        raise AssertionError("it was taken")
+
+    reply = answering(form({"comment": "x" * 10_001}))
+    assert reply.status_code == 422
+    assert "comment: longer than 10000 characters: shorten it" in reply.get_body().decode()
+
+
+def test_who_asked_is_refused_where_it_is_too_long_and_never_cut() -> None:
+    """REQUESTER_MAY_APPROVE compares it with who decides; the schema refuses it as well."""
+    assert parse_manifest(artifact(requested_by="x" * 256)).requested_by == "x" * 256
+    with pytest.raises(InvalidManifest, match="requested_by has 257 characters; 256 are possible"):
+        parse_manifest(artifact(requested_by="x" * 257))
