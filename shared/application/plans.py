@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.application.gate_texts import too_few
 from shared.application.live import model_version_of
 from shared.application.manifest import parse_manifest
 from shared.application.ports import Ports
@@ -40,7 +42,7 @@ def planned_release(
 ) -> tuple[Release, tuple[CircuitRun, ...]]:
     """The rows an artifact asks for; `signed_in` is who sent it, where sign-in says so."""
     digest = hashlib.sha256(content).hexdigest()
-    return plan_release(
+    release, runs = plan_release(
         manifest,
         naming=ports.naming,
         policy=ports.policy,
@@ -50,6 +52,9 @@ def planned_release(
         artifact_path=path,
         signed_in=signed_in,
     )
+    if said := too_few(release, ports.audience.approvers):
+        release = replace(release, warnings=(*release.warnings, said))
+    return release, runs
 
 
 KNEW_FENCE = "knew_fence"

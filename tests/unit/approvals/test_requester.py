@@ -223,6 +223,18 @@ def test_who_has_voted_is_told_so_instead_of_being_asked_again() -> None:
     assert "form" in Outline(page(world, ANN)).tags
 
 
+def test_a_gate_that_the_approvers_cannot_approve_says_so_from_the_start() -> None:
+    """Ann has signed in, the artifact names Bob: both asked for it, and nobody is left."""
+    world = started(BOB, signed_in=ANN)
+    told = (
+        f"its gates can't be approved by the people in APPROVERS: 1 must, and only 0 may ({ANN}, {BOB} asked for it). "
+        "An operator can add an approver, or cancel it so that somebody else asks for it"
+    )
+    assert told in world.release().warnings
+    assert told in text_of(page(world, GRACE))
+    assert not any("APPROVERS" in said for said in started(GRACE).release().warnings)
+
+
 # ------------------------------------------------------------------------------------------- in general
 
 PEOPLE = st.sampled_from((ANN, BOB, GRACE))
