@@ -54,6 +54,19 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, site: str, viewport:
     assert wide == []
 
 
+@pytest.mark.parametrize("name", ["releases", "release-testing", "release-failed"])
+def test_the_lists_of_releases_and_of_stages_fit_on_a_phone(browser: Browser, site: str, name: str) -> None:
+    """Issue 6.6: nothing of a row is cut off or out of sight at 360 px; each value has its label."""
+    tab = browser.new_page(viewport=PHONE)
+    tab.goto(f"{site}/{name}")
+    tables = tab.locator("table.stack").evaluate_all("all => all.map(e => [e.scrollWidth, e.parentNode.clientWidth])")
+    label = tab.locator(".stack td[data-label]").first.evaluate("e => getComputedStyle(e, '::before').content")
+    tab.close()
+    assert tables
+    assert [sizes for sizes in tables if sizes[0] > sizes[1]] == []
+    assert label in {'"Circuits"', '"Now"'}
+
+
 FIRST_SCREENS = {
     "approval-registry": "1 of 3 circuits to look at",
     "approval-production": "2 of 3 circuits to look at",
