@@ -173,12 +173,26 @@ def changes_between(old: bytes, new: bytes) -> tuple[str, ...]:
     """What an approver has to know about newer evidence, in sentences; at most 50."""
     before, after = (dict(_facts(json.loads(content))) for content in (old, new))
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    told = [f"{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}" for name in names]
+    told = [line for name in names for line in _change(name, before.get(name, "absent"), after.get(name, "absent"))]
     hidden = len(told) - MOST_CHANGES
     return tuple(told[:MOST_CHANGES]) + ((f"and {hidden} more changes",) if hidden > 0 else ())
 
 
-def _facts(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+def _change(name: str, before: object, after: object) -> Iterator[str]:
+    """Of sentences those that came and those that went."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        yield f"{name}: was {_leaf(before)}, is {_leaf(after)}"
+        return
+    what = f"{name.removesuffix(' attention')} to look at" if name.endswith(" attention") else name
+    yield from (f"{what}, new: {line}" for line in after if line not in before)
+    yield from (f"{what}, gone: {line}" for line in before if line not in after)
+
+
+def _leaf(value: object) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _facts(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """Every leaf of a document with its path; circuits go by their names, not their places."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
@@ -187,7 +201,8 @@ def _facts(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         for circuit in value:
             yield from _facts(circuit, f"{circuit.get('plant_id')}/{circuit.get('circuit_id')}")
     else:
-        yield name, value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+        is_sentences = isinstance(value, list) and all(isinstance(line, str) for line in value)
+        yield name, value if is_sentences else _leaf(value)
 
 
 def _plain(value: object) -> object:

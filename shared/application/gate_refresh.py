@@ -34,8 +34,11 @@ from shared.domain.model import (
 )
 from shared.domain.process import Decision, decide_circuit
 from shared.domain.rows import run_key
+from shared.domain.words import clean
 from shared.telemetry import log
 
+MOST_TOLD, LONGEST_TOLD = 5, 150
+"""Tags that are named, and how much of each: anybody may write into them."""
 PAGE = 20
 """Circuits per message: each costs some four requests."""
 
@@ -191,8 +194,15 @@ class GateRefresh:
         if source is None:
             return f"Dev model {run.model_name} version {run.source_version} is gone: promotion will fail"
         if dict(source.tags) != dict(run.source_tags):
-            return f"Dev model {run.model_name} version {run.source_version} has other tags now: promotion will fail"
+            tags = ", ".join(_tag_changes(run.source_tags, source.tags))
+            return f"Dev model {run.model_name} version {run.source_version} has other tags now ({tags}): promotion will fail"
         return ""
+
+
+def _tag_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    names = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+    told = [f"{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}" for name in names]
+    return [clean(line)[:LONGEST_TOLD] for line in told[:MOST_TOLD]]
 
 
 def _with_evidence(gate: Gate, digest: str, path: str, at: datetime) -> Gate:

@@ -187,7 +187,7 @@ def test_at_gate_1_a_dev_model_that_changed_is_told_before_anybody_decides() -> 
     world.models.change_dev_model(run.model_name, run.source_version, tags={**run.source_tags, "note": "touched"})
     world.sweep_for(QUARTER)
     (warning,) = world.circuit().warnings
-    assert warning.endswith("has other tags now: promotion will fail")
+    assert warning.endswith("has other tags now (note: was absent, is touched): promotion will fail")
     assert warning in world.evidence.blobs[world.gate(REGISTRY).evidence_blob].decode()
     world.sweep_for(QUARTER)
     assert world.circuit().warnings == (warning,)

@@ -153,3 +153,13 @@ def test_a_long_list_of_changes_is_cut() -> None:
     new = canonical_json({f"fact {n}": 2 for n in range(80)})
     assert len(changes_between(old, new)) == 51
     assert changes_between(old, new)[-1] == "and 30 more changes"
+
+
+def test_of_changed_sentences_those_are_told_that_came_and_that_went() -> None:
+    """No list in the form of JSON on a page for people."""
+    old = registry_evidence(a_run(warnings=("the test data is old",)))
+    new = registry_evidence(a_run(warnings=("Dev model has other tags now",)))
+    assert changes_between(old, new) == (
+        "PLANT001/CIRCUIT01 to look at, new: Dev model has other tags now",
+        "PLANT001/CIRCUIT01 to look at, gone: the test data is old",
+    )
