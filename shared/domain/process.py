@@ -305,7 +305,10 @@ MOST_STUCK = 96
 
 def _end_round(release: Release, event: e.RoundEnded) -> Decision[Release]:
     _must_be_in(release, event)
-    return _enter(release, ROUND_EDGES[release.phase, round_outcome(release, event)], event)
+    outcome = round_outcome(release, event)
+    if outcome is RoundOutcome.EMPTY and release.kind is ProcessKind.RELEASE:
+        event = replace(event, why=event.why or "every circuit was left out")
+    return _enter(release, ROUND_EDGES[release.phase, outcome], event)
 
 
 def _count_stuck(release: Release, event: e.RoundStuck) -> Decision[Release]:

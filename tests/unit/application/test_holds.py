@@ -129,5 +129,6 @@ def test_a_release_of_held_circuits_only_has_nothing_to_do(rolled_back: Pipeline
     rolled_back.start(IDS[2], CIRCUIT, build="2")
     rolled_back.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, IDS[2])
     rolled_back.to_phase(ReleasePhase.NOTHING_TO_DO, IDS[2])
+    assert rolled_back.release(IDS[2]).reason == "every circuit was left out"
 
     assert rolled_back.live_default() == FIRST
