@@ -5,7 +5,8 @@ from shared.domain.model import Circuit, Environment
 from shared.domain.naming import endpoint_name
 from shared.domain.policy import Policy
 from tests.simulation.engine import START
-from tests.simulation.universe import CIRCUITS, Nets, Result, Universe
+from tests.simulation.plan import CIRCUITS
+from tests.simulation.universe import Nets, Result, Universe
 
 FIVE = (*CIRCUITS, Circuit(plant_id="P3", circuit_id="C2"))
 RELEASE = "20251210.1"
@@ -27,13 +28,13 @@ class OneRelease(Universe):
 
     def _one_release(self) -> None:
         for circuit in FIVE[:2]:
-            self.adopt(circuit)
-        self.engine.at(START, lambda: self.upload(RELEASE, FIVE, number=0))
+            self.builds.adopt(circuit)
+        self.engine.at(START, lambda: self.builds.upload(RELEASE, FIVE, number=0))
 
-    def _script(self) -> str:
+    def script(self) -> str:
         return "approve"
 
-    def _starts_by_hand(self) -> bool:
+    def starts_by_hand(self) -> bool:
         """A caller who is answered with an error asks again; an upload is found by itself."""
         return False
 

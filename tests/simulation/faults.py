@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from shared.domain.errors import ConflictError, TransientError
@@ -30,6 +31,14 @@ QUERIES = frozenset(
     {"any_pending", "any_in", "predecessors_pending", "first_in", "runs", "slots", "active_release_ids"}
 )
 """Reads whose answer may be old by the time it is acted on."""
+
+
+class Nets(StrEnum):
+    """Which safety nets are up."""
+
+    ALL = "all"
+    NO_SWEEPER = "no-sweeper"
+    NO_REDELIVERY = "no-redelivery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,11 +56,13 @@ class Month(Universe):
     def _nights(self) -> None:
         for night in range(NIGHTS):
             self._upload_night(night)
-        self._after(BROKEN, 8 * HOUR, lambda: self._ask(name(BROKEN), "retry", {str(EACH_NIGHT[3]): "not validated"}))
-        self._after(CANCELLED, 5 * HOUR, lambda: self._ask(name(CANCELLED), "cancel"))
+        self._after(
+            BROKEN, 8 * HOUR, lambda: self.operators.ask(name(BROKEN), "retry", {str(EACH_NIGHT[3]): "not validated"})
+        )
+        self._after(CANCELLED, 5 * HOUR, lambda: self.operators.ask(name(CANCELLED), "cancel"))
         self._refuse_a_deployment(EACH_NIGHT[7])
         self._roll_back_and_lift(EACH_NIGHT[11])
-        self._after(UNANSWERED, 44 * HOUR, lambda: self._ask(name(UNANSWERED), "retry"))
+        self._after(UNANSWERED, 44 * HOUR, lambda: self.operators.ask(name(UNANSWERED), "retry"))
 
     def _after(self, night: int, wait: timedelta, action: Callable[[], None]) -> None:
         self.engine.at(START + DAY * night + wait, action)
@@ -70,7 +72,7 @@ class Month(Universe):
 
         def build() -> None:
             self.under_way.append(len(self.releases.listed))
-            self.upload(name(night), EACH_NIGHT, number=night, broken=broken)
+            self.builds.upload(name(night), EACH_NIGHT, number=night, broken=broken)
 
         self._after(night, timedelta(), build)
 
@@ -80,22 +82,22 @@ class Month(Universe):
         production = Environment.PRODUCTION
         self._after(REFUSED, 30 * HOUR, lambda: self.models.fail_deployments_on(production, endpoint, "no quota"))
         self._after(REFUSED, 38 * HOUR, lambda: self.models.heal_deployments_on(production, endpoint))
-        self._after(REFUSED, 39 * HOUR, lambda: self._ask(name(REFUSED), "retry"))
+        self._after(REFUSED, 39 * HOUR, lambda: self.operators.ask(name(REFUSED), "retry"))
 
     def _roll_back_and_lift(self, circuit: Circuit) -> None:
         request = RollbackRequest(requested_by="ops", reason="bad predictions", circuits=(circuit,))
-        self._roll_back_later(DAY * ROLLED_BACK + 38 * HOUR, request)
-        self._lift_later(DAY * ROLLED_BACK + 44 * HOUR, circuit)
+        self.operators.roll_back_later(DAY * ROLLED_BACK + 38 * HOUR, request)
+        self.operators.lift_later(DAY * ROLLED_BACK + 44 * HOUR, circuit)
 
     # --------------------------------------------------------------------------------------------- people
 
-    def _script(self) -> str:
+    def script(self) -> str:
         return "approve"
 
-    def _starts_by_hand(self) -> bool:
+    def starts_by_hand(self) -> bool:
         return False
 
-    def _waits(self, script: str, claim: GateClaim) -> timedelta | None:
+    def waits(self, script: str, claim: GateClaim) -> timedelta | None:
         """One gate is answered by nobody, the first time it is asked."""
         del script
         if (claim.release_id, claim.gate) == (name(UNANSWERED), GateName.PRODUCTION):

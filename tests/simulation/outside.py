@@ -51,7 +51,7 @@ class Outside:
 
     def look(self) -> None:
         """What the timer does."""
-        self.universe.do("timer looks for drift", Drift(self.universe.ports).look, tries=3)
+        self.universe.host.do("timer looks for drift", Drift(self.universe.ports).look, tries=3)
 
     def told(self, letter: Letter) -> None:
         """An operator reads of a default that was changed, and decides or does not."""
@@ -96,7 +96,7 @@ class Outside:
             except RequestRefused as refused:
                 self.universe.engine.note(f"refused: {refused.detail}")
 
-        self.universe.do(label, ask, tries=3)
+        self.universe.host.do(label, ask, tries=3)
 
     def _some_time(self) -> timedelta:
         longest = 4_000 if self.universe.hasty else self.random.choice([10_000, 90_000, 300_000])

@@ -10,7 +10,8 @@ from shared.domain.naming import check_id
 from shared.domain.rows import RELEASE_KEY
 from tests.simulation.engine import START
 from tests.simulation.faults import PROFILES
-from tests.simulation.universe import CIRCUITS, Nets, Universe
+from tests.simulation.plan import CIRCUITS
+from tests.simulation.universe import Nets, Universe
 
 RELEASES = ("20251210.1", "20251211.1")
 SEEDS = (1, 2)
@@ -26,14 +27,14 @@ class TwiceAndBack(Universe):
 
     def _twice_and_back(self) -> None:
         for day, release_id in enumerate(RELEASES):
-            self._upload_later(timedelta(days=day, seconds=1), release_id, CIRCUITS[:2], day, ())
+            self.builds.upload_later(timedelta(days=day, seconds=1), release_id, CIRCUITS[:2], day, ())
         request = RollbackRequest(requested_by="ops", reason="by script", circuits=CIRCUITS[:1], smoke_test=True)
-        self.engine.at(START + timedelta(days=2), lambda: self._roll_back_later(timedelta(), request))
+        self.engine.at(START + timedelta(days=2), lambda: self.operators.roll_back_later(timedelta(), request))
 
-    def _script(self) -> str:
+    def script(self) -> str:
         return "approve"
 
-    def _starts_by_hand(self) -> bool:
+    def starts_by_hand(self) -> bool:
         """A caller who is answered with an error asks again; an upload is found by itself."""
         return False
 
