@@ -12,7 +12,7 @@ from shared.domain.model import (
 )
 from shared.domain.naming import deployment_tags, endpoint_name, endpoint_tags, model_name
 from tests.simulation.engine import START
-from tests.simulation.invariants import MEDDLED
+from tests.simulation.invariants.seen import MEDDLED
 from tests.support.pipeline_world import artifact, artifact_path, dev_tags
 
 if TYPE_CHECKING:

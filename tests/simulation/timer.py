@@ -65,7 +65,7 @@ class Timer:
         if outcome is not None and not isinstance(outcome, Crash | TransientError | ConflictError):
             raise Violation(f"the sweeper raised {type(outcome).__name__}: {outcome}") from outcome
         if outcome is None and not self.universe.weather.is_out("releases"):
-            self.universe.watch.swept()
+            self.universe.watch.smoke_slots.swept()
         due = self.engine.now() if outcome is not None else self._next_due()
         if due is None:
             return
@@ -87,7 +87,7 @@ class Timer:
             return self.engine.now()
         if not self.universe.releases.listed:
             return None  # a slot whose owner died is taken over when its lease has run out
-        if self.universe.watch.abandoned_slots():
+        if self.universe.watch.smoke_slots.abandoned_slots():
             return self.engine.now()
         found = [slot.row.leased_until for slot in self.universe.slots.known.values() if slot.row.owner]
         for release_id in self.universe.releases.listed:

@@ -23,7 +23,8 @@ from tests.simulation.engine import START, Engine, Violation
 from tests.simulation.faults import PROFILES, Faults, Nets, Proxy, Weather
 from tests.simulation.forger import Forger
 from tests.simulation.host import Host
-from tests.simulation.invariants import Invariants
+from tests.simulation.invariants.invariants import Invariants
+from tests.simulation.invariants.seen import Seen
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside
 from tests.simulation.plan import seeded_plan
@@ -112,14 +113,16 @@ class Universe:
         self.inbox, self.channel = Inbox(self.approvers.mail_arrived), Inbox(lambda _letter: None)
         self.outside = Outside(self, random.Random(f"outside {seed}"))  # noqa: S311  # schedules, not secrets
         self.watch = Invariants(
-            engine=self.engine,
-            releases=self.releases,
-            endpoints=self.endpoints,
-            slots=self.slots,
-            models=self.models,
-            changed=self.timer.state_changed,
-            going_live=self.operators.roll_back_at_once,
-            stands=self.outside.stands,
+            Seen(
+                engine=self.engine,
+                releases=self.releases,
+                endpoints=self.endpoints,
+                slots=self.slots,
+                models=self.models,
+                changed=self.timer.state_changed,
+                going_live=self.operators.roll_back_at_once,
+                stands=self.outside.stands,
+            )
         )
         quorum = 2 if not policy and chance(0.1) else 1
         self.policy = policy or Policy(min_approvers=quorum, smoke_slots=seeded.choice([1, 2, 5]))
@@ -158,9 +161,9 @@ class Universe:
                 self.outside.look()
                 self._run()
             quiet = self.weather.faults == Faults() and not self.weather.crash_after_effect
-            self.watch.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
+            self.watch.rest.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
             if self.nets is Nets.NO_SWEEPER:
-                self.watch.all_driven(
+                self.watch.driven.all_driven(
                     [command for command in map(self.host.read, self.bus.waiting.values()) if command]
                 )
         except Violation as found:
@@ -203,7 +206,7 @@ class Universe:
             effects=self.weather.effects,
             steps=self.engine.steps,
             dead_letters=self.bus.dead,
-            exempted=self.watch.exempted,
+            exempted=self.watch.rest.exempted,
             promoted=frozenset(self.models._registry),
             deployments=frozenset(f"{env} {name} {d}" for (env, name), held in endpoints for d in held.deployments),
             defaults=frozenset(
