@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs += 1
         ends.update(phase.split()[1] for phase in result.phases)
         ends["dead letters"] += result.dead_letters
-        ends["exempted"] += result.exempted
+        ends.update(f"excused: {why}" for why in result.excused)
         if result.violation or chosen.trace:
             print(result.told(100_000 if chosen.trace else 40))
         if result.violation:

@@ -76,7 +76,7 @@ class Outside:
         others = sorted(set(ready) - {held.default})
         if others:
             models.change_default(PRODUCTION, name, self.random.choice(others))
-            self.universe.watch.drift_told.changed_outside(circuit)
+            self.universe.watch.drift_told.changed_outside(circuit, held.default)
             self.universe.engine.note(f"somebody makes {held.default} the default of {name}")
 
     def _decide(self, circuit: Circuit, decision: str) -> None:

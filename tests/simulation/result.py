@@ -20,7 +20,8 @@ class Result:
     effects: int
     steps: int
     dead_letters: int
-    exempted: int
+    excused: tuple[str, ...] = ()
+    """Why defaults that nobody wants could stay."""
     promoted: frozenset[tuple[str, str]] = frozenset()
     deployments: frozenset[str] = frozenset()
     defaults: frozenset[str] = frozenset()

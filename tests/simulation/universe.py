@@ -206,7 +206,7 @@ class Universe:
             effects=self.weather.effects,
             steps=self.engine.steps,
             dead_letters=self.bus.dead,
-            exempted=self.watch.rest.exempted,
+            excused=tuple(self.watch.rest.excused.elements()),
             promoted=frozenset(self.models._registry),
             deployments=frozenset(f"{env} {name} {d}" for (env, name), held in endpoints for d in held.deployments),
             defaults=frozenset(

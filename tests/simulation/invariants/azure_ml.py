@@ -43,9 +43,9 @@ class AzureMlWrites(Check):
                 self._deployed(args[0], args[1])
             case "create_endpoint" if args[0] is Environment.PRODUCTION:
                 self._some_approved(args[1])
-                self.drift_told.wrote_late(args[0], args[1], "")
+                self.drift_told.wrote(args[0], args[1], "")
             case "clear_default":
-                self.drift_told.wrote_late(args[0], args[1], "")
+                self.drift_told.wrote(args[0], args[1], "")
             case "set_default":
                 self._switched(args[0], args[1], args[2])
             case "start_smoke_job":
@@ -112,7 +112,7 @@ class AzureMlWrites(Check):
         ]
         if not any(deployment in self.seen.wanted[place] for place in places if place[0] is environment):
             self.fail("I4", f"{endpoint} in {environment} was switched to {deployment}, which nobody wanted")
-        self.drift_told.wrote_late(environment, endpoint, deployment)
+        self.drift_told.wrote(environment, endpoint, deployment)
         release_id = self.seen.release_of.get(deployment)
         if environment is Environment.PRODUCTION and release_id:
             if not self.seen.was_approved(release_id, GateName.PRODUCTION):

@@ -23,12 +23,19 @@ class DriftTold(Check):
         super().__init__(seen)
         self.touched = set[Circuit]()
         """Circuits whose default in Production somebody outside, or a late writer of ours, has set beside what is wanted."""
+        self.by_hand: dict[Circuit, str] = {}
+        """What somebody outside has made the default in Production; gone with our next write of it."""
         self.noted = Counter[str]()
         """How often each difference was found."""
 
-    def changed_outside(self, circuit: Circuit) -> None:
+    def changed_outside(self, circuit: Circuit, default: str) -> None:
         """Somebody has made another deployment of it the default, beside this app."""
         self.touched.add(circuit)
+        self.by_hand[circuit] = default
+
+    def is_by_hand(self, environment: Environment, circuit: Circuit, default: str) -> bool:
+        """Is this default somebody's outside, and nobody of ours has written one since?"""
+        return environment is Environment.PRODUCTION and self.by_hand.get(circuit) == default
 
     def drift_noted(self, lock: EndpointLock) -> None:
         """What the row says was true when it was looked at; whoever stood still since then may be late."""
@@ -84,9 +91,10 @@ class DriftTold(Check):
         if endpoint.default not in {entry.previous, entry.deployment}:
             self.fail("R36", f"{entry.release_id} {entry.circuit}: {endpoint.default} is live, not {entry.previous}")
 
-    def wrote_late(self, environment: Environment, endpoint: str, deployment: str) -> None:
-        """Whoever stood still before its write leaves a default that nobody wants any more."""
+    def wrote(self, environment: Environment, endpoint: str, deployment: str) -> None:
+        """Whoever stood still before its write leaves a default that nobody wants, until it is put right."""
         for (where, circuit), stored in self.seen.endpoints.locks.items():
-            is_here = where is environment is Environment.PRODUCTION and endpoint_of(circuit) == endpoint
-            if is_here and stored.row.want != deployment:
-                self.touched.add(circuit)
+            if where is environment is Environment.PRODUCTION and endpoint_of(circuit) == endpoint:
+                self.by_hand.pop(circuit, None)
+                if stored.row.want != deployment:
+                    self.touched.add(circuit)

@@ -1,5 +1,7 @@
 """I4, I7, I8, D11: when nothing is under way any more, everything has ended as it should."""
 
+from collections import Counter
+
 from shared.application.locks import ACCEPTED
 from shared.application.ports import ProvisioningState
 from shared.domain.model import (
@@ -24,6 +26,8 @@ from tests.simulation.invariants.seen import STUCK, Check, Seen, is_stuck
 
 C, R = CircuitPhase, ReleasePhase
 
+SWITCHING = frozenset({C.ACTIVATING_TEST, C.ACTIVATING, C.RESTORING})
+
 
 class AtRest(Check):
     """I4, I7, I8, D11: when nothing is under way any more, everything has ended as it should."""
@@ -32,7 +36,8 @@ class AtRest(Check):
         super().__init__(seen)
         self.drift_told = drift_told
         self.azure_ml = azure_ml
-        self.exempted = 0
+        self.excused = Counter[str]()
+        """Defaults that are not what is wanted, by the reason why they may stay so."""
 
     def at_rest(self, *, live: bool = True, quiet: bool = False) -> None:
         """Nothing is left to do. `live`: everything must have ended; `quiet`: nothing went wrong on the way."""
@@ -136,13 +141,8 @@ class AtRest(Check):
             self.drift_told.marked(lock, endpoint.default)
         if endpoint.default == lock.want:
             return
-        if (
-            circuit in self.drift_told.touched
-            or self._is_excused(lock)
-            or self._took_too_long(environment, name)
-            or not live
-        ):
-            self.exempted += 1
+        if excuse := self._excuse(lock, name, endpoint.default, live=live):
+            self.excused[excuse] += 1
             return
         self.fail(
             "I4",
@@ -150,23 +150,25 @@ class AtRest(Check):
             f"wanted is {lock.want or '(none)'} by {lock.owner}",
         )
 
+    def _excuse(self, lock: EndpointLock, name: str, default: str, *, live: bool) -> str:
+        """Why another default may stay; '': it may not."""
+        if self.drift_told.is_by_hand(lock.environment, lock.circuit, default):
+            return "by hand"
+        if self._is_stuck(lock):
+            return "stuck"
+        if name in self.azure_ml.overlong[lock.environment]:
+            return "took a day"
+        return "" if live else "no sweeper"
+
     def _nothing_leaves(self, lock: EndpointLock) -> None:
         """D11: a way back that has ended well was seen live; who did not get there says so."""
-        if lock.leaves and not self._is_excused(lock):
+        if lock.leaves and not self._is_stuck(lock):
             self.fail("D11", f"at rest {lock.circuit} in {lock.environment} still leaves {lock.leaves} for {lock.want}")
 
-    def _took_too_long(self, environment: Environment, name: str) -> bool:
-        """A late writer's operation went on for longer than messages about it come again: the look for drift tells."""
-        return name in self.azure_ml.overlong[environment]
-
-    def _is_excused(self, lock: EndpointLock) -> bool:
-        """Whoever wanted it ended errored at its deadline, and says so; the lock may have gone on to another since."""
-        ledger = sorted(self.seen.endpoints.ledgers[lock.environment, lock.circuit], key=lambda row: -row.fence)
-        wanted_by = {lock.owner, *(row.release_id for row in ledger[:1])}
-        runs = (self.seen.releases.rows[owner].get(run_key(lock.circuit)) for owner in wanted_by)
-        return any(
-            entry.target in UNSUCCESSFUL and any(words in entry.why for words in STUCK)
-            for stored in runs
-            if stored is not None
-            for entry in stored.row.hist
-        )
+    def _is_stuck(self, lock: EndpointLock) -> bool:
+        """Whoever wanted it last ended errored at the deadline of its switch, and says so."""
+        ledger = self.seen.endpoints.ledgers[lock.environment, lock.circuit]
+        newest = max(ledger, key=lambda row: row.fence, default=None)
+        stored = self.seen.releases.rows[newest.release_id].get(run_key(lock.circuit)) if newest else None
+        ends = [entry for entry in stored.row.hist if entry.source in SWITCHING] if stored else []
+        return bool(ends) and ends[-1].target in UNSUCCESSFUL and any(words in ends[-1].why for words in STUCK)
