@@ -28,6 +28,8 @@ class Approvers:
         notice = letter.notice
         if notice.moment is Moment.DRIFT_FOUND:
             self.universe.outside.told(letter)
+        if notice.moment is Moment.RELEASE_FAILED:
+            self.universe.operators.told(letter)
         if letter.link is None or notice.moment is not Moment.GATE_OPENED:
             return
         claim = self.universe.ports.tokens.read(letter.link.url.rpartition("/")[2])

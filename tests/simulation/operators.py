@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.application.holds import Holds
 from shared.application.operations import Operations
+from shared.application.ports import Letter
 from shared.application.rollbacks import RollbackRequest, Rollbacks
 from shared.domain.errors import RequestRefused
 from shared.domain.model import (
@@ -22,6 +23,14 @@ class Operators:
 
     def __init__(self, universe: "Universe") -> None:
         self.universe, self.engine = universe, universe.engine
+        self.reads_mail = False
+        """In runs whose plan is the seed's."""
+
+    def told(self, letter: Letter) -> None:
+        """A release has failed: who is in a hurry retries it at once, while others are still at work on its end."""
+        if self.reads_mail and self.universe.hasty and self.engine.chance(0.4):
+            release_id = letter.notice.release_id
+            self._retry_later(release_id, self.engine.seconds(1, self.engine.random.choice([10, 60])), {})
 
     def operate(self, release_id: str, wait: timedelta, circuits: tuple[Circuit, ...]) -> None:
         """An operator watches it, sometimes cancels, often retries what failed."""

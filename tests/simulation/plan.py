@@ -36,6 +36,7 @@ def seeded_plan(universe: "Universe") -> None:
         broken = tuple(c for c in mine if chance(0.06))
         universe.builds.upload_later(wait, release_id, mine, number, broken)
         universe.operators.operate(release_id, wait, mine)
+    universe.operators.reads_mail = True
     universe.operators.roll_back_sometimes(circuits)
     universe.outside.plan(circuits)
     universe.forger.forge_sometimes(ids, circuits)
