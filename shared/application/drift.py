@@ -9,9 +9,9 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from shared.application import notices
+from shared.application.convergence import Converged, converge
 from shared.application.differences import AS_LEFT, Difference, on_deployment, on_endpoint
 from shared.application.dispatcher import Dispatcher
-from shared.application.endpoints import Converged, converge
 from shared.application.locks import ACCEPTED, ledger_entry
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.rollback_records import keep_record_of_accepted

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from shared.application.convergence import LOOK_AGAIN, Converging, converge
 from shared.application.diagnosis import diagnose
 from shared.application.dispatcher import Dispatcher, is_current
-from shared.application.endpoints import LOOK_AGAIN, Converging, converge
 from shared.application.ports import Ports, Versioned
 from shared.application.postponing import postpone
 from shared.application.rollback_records import keep_records

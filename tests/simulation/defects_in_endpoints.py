@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from shared.application import endpoints, locks, rollback_records
+from shared.application import convergence, locks, rollback_records, wants
 from shared.application import worker as worker_module
 from shared.application.drift import Drift
 from shared.application.locks import LockTaken, LockWaits
@@ -63,12 +63,12 @@ def holds_are_ignored(patches: Patches) -> None:
 
 
 def a_rollback_sets_no_hold(patches: Patches) -> None:
-    rolled_back = endpoints._rolled_back
+    rolled_back = wants._rolled_back
 
     def free(work: Any, ports: Any, held: Any) -> EndpointLock:
         return replace(rolled_back(work, ports, held), hold_until=None)
 
-    patches.set(endpoints, "_rolled_back", free)
+    patches.set(wants, "_rolled_back", free)
 
 
 def taking_a_lock_does_not_raise_the_fence(patches: Patches) -> None:
@@ -100,7 +100,7 @@ def late_writers_are_not_put_right(patches: Patches) -> None:
 
 def want_is_not_read_again(patches: Patches) -> None:
     """The default is compared with what was wanted before it was looked at."""
-    converge = endpoints.converge
+    converge = convergence.converge
 
     def hasty(environment: Any, circuit: Any, name: str, ports: Any, **named: Any) -> Any:
         before = ports.endpoints.lock(environment, circuit)
@@ -108,13 +108,13 @@ def want_is_not_read_again(patches: Patches) -> None:
         if lock is None or not (lock.want or lock.want_none):
             return converge(environment, circuit, name, ports, **named)
         endpoint = ports.models.endpoint(environment, name)
-        if endpoint is None or endpoint.state is not endpoints.ProvisioningState.SUCCEEDED:
+        if endpoint is None or endpoint.state is not convergence.ProvisioningState.SUCCEEDED:
             return converge(environment, circuit, name, ports, **named)
         if endpoint.default != lock.want:
-            return endpoints._switch(ports, lock, endpoint)
-        return endpoints.Converged(default=endpoint.default, lock=lock)
+            return convergence._switch(ports, lock, endpoint)
+        return convergence.Converged(default=endpoint.default, lock=lock)
 
-    for module in (activate, restore, endpoints, worker_module):
+    for module in (activate, restore, convergence, worker_module):
         patches.set(module, "converge", hasty)
 
 
@@ -129,7 +129,7 @@ def everybody_writes_his_own_default(patches: Patches) -> None:
 
     def own(work: Any, ports: Any) -> Any:
         wanted = want(work, ports)
-        if isinstance(wanted, endpoints.Wanted):
+        if isinstance(wanted, wants.Wanted):
             endpoint = ports.models.endpoint(locks.Environment.PRODUCTION, work.run.endpoint)
             if endpoint and endpoint.default != work.run.deployment:
                 ports.models.set_default(locks.Environment.PRODUCTION, work.run.endpoint, work.run.deployment)
@@ -171,14 +171,14 @@ def previous_is_read_after_the_switch(patches: Patches) -> None:
 def a_failed_activation_is_not_reverted(patches: Patches) -> None:
     def nothing(work: Any, ports: Any) -> Any:
         del work, ports
-        return endpoints.NeverSwitched()
+        return wants.NeverSwitched()
 
     patches.set(restore, "want_previous", nothing)
 
 
 def the_earlier_rollback_wins(patches: Patches) -> None:
     """One that waited for its turn takes the endpoint from the correction that was asked for after it."""
-    patches.set(endpoints, "_yields", lambda *_args: False)
+    patches.set(wants, "_yields", lambda *_args: False)
 
 
 def what_comes_back_is_not_live_again(patches: Patches) -> None:
@@ -218,7 +218,7 @@ def activations_overwrite_what_somebody_changed(patches: Patches) -> None:
 
     def blind(work: Any, ports: Any) -> Any:
         wanted = want(work, ports)
-        if not isinstance(wanted, endpoints.NotAsStaged):
+        if not isinstance(wanted, wants.NotAsStaged):
             return wanted
         held = ports.endpoints.lock(locks.Environment.PRODUCTION, work.run.circuit)
         lock = replace(held.row, fence=held.row.fence + 1, want=work.run.deployment, want_none=False, leaves="")
@@ -226,7 +226,7 @@ def activations_overwrite_what_somebody_changed(patches: Patches) -> None:
             ports, lock, previous=work.run.previous_deployment, release_id=work.release.release_id, by="nobody"
         )
         ports.endpoints.write_lock(lock, etag=held.etag, ledger=entry)
-        return endpoints.Wanted(lock=lock)
+        return wants.Wanted(lock=lock)
 
     patches.set(activate, "want_live", blind)
 

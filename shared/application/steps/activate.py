@@ -2,28 +2,24 @@
 
 from dataclasses import replace
 
+from shared.application.convergence import LOOK_AGAIN, Converged, Converging, converge, hand_over
 from shared.application.diagnosis import ASK_AGAIN, failed
 from shared.application.differences import default_changed
-from shared.application.endpoints import (
-    LOOK_AGAIN,
-    BeingChanged,
-    Converged,
-    Converging,
-    MovedOn,
-    NotAsStaged,
-    OnHold,
-    Wanted,
-    converge,
-    hand_over,
-    raise_fence,
-    want_in_test,
-    want_live,
-)
 from shared.application.live import live_evidence, read_live
 from shared.application.live_again import score_live_again
 from shared.application.locks import LockLost, marks
 from shared.application.ports import Ports
 from shared.application.side_by_side import side_by_side
+from shared.application.wants import (
+    BeingChanged,
+    MovedOn,
+    NotAsStaged,
+    OnHold,
+    Wanted,
+    raise_fence,
+    want_in_test,
+    want_live,
+)
 from shared.application.work import Work
 from shared.domain.errors import IllegalTransition, PermanentError
 from shared.domain.events import (

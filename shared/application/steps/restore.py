@@ -4,25 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from shared.application.convergence import LOOK_AGAIN, Converged, Converging, converge, hand_over, note_seen_live
 from shared.application.diagnosis import failed
-from shared.application.endpoints import (
-    LOOK_AGAIN,
-    Converged,
-    Converging,
-    MovedOn,
-    NeverSwitched,
-    NotAsSeen,
-    Wanted,
-    converge,
-    hand_over,
-    note_seen_live,
-    want_previous,
-    want_rolled_back,
-)
 from shared.application.live import is_anothers
 from shared.application.locks import LockLost
 from shared.application.plans import TARGET
 from shared.application.ports import Endpoint, Ports
+from shared.application.wants import MovedOn, NeverSwitched, NotAsSeen, Wanted, want_previous, want_rolled_back
 from shared.application.way_back import WaysBack
 from shared.application.work import Work
 from shared.domain.errors import PermanentError, TransientError

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.endpoints import Converged, Converging, converge
+from shared.application.convergence import Converged, Converging, converge
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.model import Environment
 from tests.support.builders import CIRCUIT

@@ -1,32 +1,22 @@
-"""Use cases: which deployment an endpoint shall serve. The only code that writes a default is `converge`.
+"""Use cases: which deployment an endpoint shall serve, written into its lock row with the ledger row that belongs to it.
 
 Azure ML's default can't be fenced (a full PUT without ETag), so everybody first writes what is wanted into the lock
-row and then runs `converge`, which is safe for anyone at any time. Writers of `want` read the lock, then check that
-their circuit run is still where it was, then write with the lock's ETag: a worker frozen in between loses, because
-whoever moved the run on raises the fence.
+row and then converges on it. Writers of `want` read the lock, then check that their circuit run is still where it was,
+then write with the lock's ETag: a worker frozen in between loses, because whoever moved the run on raises the fence.
 """
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from shared.application.locks import LockLost, activation_by, hold_entry, hold_told, ledger_entry, owned_lock
 from shared.application.plans import KNEW_FENCE
 from shared.application.ports import Endpoint, Ports, ProvisioningState, Versioned
 from shared.application.settle import settle
 from shared.application.work import Work
-from shared.domain.errors import PermanentError
-from shared.domain.events import CircuitEvent, CircuitSuperseded, StillRunning
-from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment
+from shared.domain.model import EndpointLock, Environment
 from shared.domain.naming import is_rollback
-from shared.telemetry import log
 
-LOOK_AGAIN = timedelta(seconds=5)
-"""How soon to look at a switch under way: R44 gives a rollback two minutes."""
 MOST_HOLD_WHY = 1000
 """Characters: a reason has at most 500, and one rollback after the other adds its own."""
-
-
-# ------------------------------------------------------------------------------------------------ the want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,95 +251,3 @@ def _default(ports: Ports, environment: Environment, name: str) -> str:
 
 def _by(work: Work) -> str:
     return f"release {work.release.release_id}"
-
-
-# ------------------------------------------------------------------------------------------------ converge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Converged:
-    """Default and want were read and agree, and the fence did not move meanwhile."""
-
-    default: str
-    lock: EndpointLock | None
-    """None, or without any want: nothing is wanted of this endpoint, so it was left alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Converging:
-    """Not there yet: look again in `LOOK_AGAIN`."""
-
-    why: str
-    has_begun: bool = False
-    """The switch was asked for just now."""
-
-
-def converge(
-    environment: Environment, circuit: Circuit, endpoint_name: str, ports: Ports, *, seen: Endpoint | None = None
-) -> Converged | Converging:
-    """Bring an endpoint's default one step nearer to what its lock row wants. Re-entrant, never blocks.
-
-    `seen` saves the look at an endpoint that was looked at a moment ago and has another default.
-
-    Raises:
-        PermanentError: the endpoint is gone.
-    """
-    before = ports.endpoints.lock(environment, circuit)
-    lock = before.row if before else None
-    if lock is None or not (lock.want or lock.want_none):
-        return Converged(default="", lock=lock)
-    endpoint = seen or ports.models.endpoint(environment, endpoint_name)
-    if endpoint is None:
-        raise PermanentError(f"endpoint {endpoint_name} does not exist in {environment}")
-    if endpoint.state is ProvisioningState.RUNNING:
-        return Converging(why=f"{endpoint_name} is being changed")
-    if endpoint.state is not ProvisioningState.SUCCEEDED or endpoint.default != lock.want:
-        return _switch(ports, lock, endpoint)
-    after = ports.endpoints.lock(environment, circuit)
-    if after is None or (after.row.fence, after.row.want) != (lock.fence, lock.want):
-        return Converging(why=f"the lock of {endpoint_name} moved meanwhile")
-    return Converged(default=endpoint.default, lock=after.row)
-
-
-def note_seen_live(reached: Converged, ports: Ports) -> None:
-    """What is wanted was read as the default, so nothing leaves any more. Whoever has moved the fence since says so."""
-
-    def attempt() -> None:
-        assert reached.lock is not None
-        held = ports.endpoints.lock(reached.lock.environment, reached.lock.circuit)
-        if held and held.row.leaves and held.row.fence == reached.lock.fence:
-            ports.endpoints.write_lock(replace(held.row, leaves=""), etag=held.etag)
-
-    if reached.lock and reached.lock.leaves:
-        settle(ports.clock, attempt)
-
-
-def hand_over(environment: Environment, run: CircuitRun, lost: LockLost, ports: Ports) -> CircuitEvent | StillRunning:
-    """The endpoint is somebody else's now. What this run may still have written is put right before it lets go."""
-    name = run.test_endpoint if environment is Environment.TEST else run.endpoint
-    try:
-        reached = converge(environment, run.circuit, name, ports)
-    except PermanentError as error:
-        log.warning("endpoint can't be put right", action="put_right_failed", circuit=run.circuit, error=error)
-        reached = None
-    if isinstance(reached, Converging):
-        return StillRunning(check_in=LOOK_AGAIN)
-    return CircuitSuperseded(at=ports.clock.now(), why=f"{lost.owner} has taken the endpoint over")
-
-
-def _switch(ports: Ports, lock: EndpointLock, endpoint: Endpoint) -> Converging:
-    log.info(
-        "switching default",
-        action="switching_default",
-        environment=lock.environment,
-        circuit=lock.circuit,
-        endpoint=endpoint.name,
-        source=endpoint.default,
-        target=lock.want,
-        fence=lock.fence,
-    )
-    if lock.want:
-        ports.models.set_default(lock.environment, endpoint.name, lock.want)
-    else:
-        ports.models.clear_default(lock.environment, endpoint.name)
-    return Converging(why=f"{endpoint.name} is being switched to {lock.want or 'no default'}", has_begun=True)
