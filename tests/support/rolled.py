@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.model import Environment, ReleasePhase
+from shared.domain.model import Circuit, Environment, ReleasePhase
 from shared.domain.naming import deployment_name
 from tests.support.builders import RELEASE_ID
 from tests.support.pipeline_world import PipelineWorld
@@ -15,10 +15,10 @@ PRODUCTION = Environment.PRODUCTION
 MINUTE = timedelta(minutes=1)
 
 
-def released(world: PipelineWorld, count: int) -> PipelineWorld:
-    """So many releases of three circuits, a day apart, all live."""
+def released(world: PipelineWorld, count: int, *circuits: Circuit) -> PipelineWorld:
+    """So many releases of these circuits, or of three, a day apart, all live."""
     for number, release_id in enumerate(IDS[:count]):
-        world.release_all(release_id, build=str(number))
+        world.release_all(release_id, *circuits, build=str(number))
         world.clock.forward(timedelta(days=1))
     return world
 
@@ -41,12 +41,18 @@ def serve_again(world: PipelineWorld) -> None:
     del world.models.set_default
 
 
-def with_stuck_restore(world: PipelineWorld) -> PipelineWorld:
-    """The third release could not switch one circuit, and on the way back of the first one it got stuck (D11)."""
+def reverted(world: PipelineWorld, *, stuck: tuple[tuple[str, str], ...] = ()) -> PipelineWorld:
+    """The third release could not switch one circuit, and has put back the others, but for what got stuck (D11)."""
     released(world, 2)
-    refuse_switches(world, (OTHER_ENDPOINT, THIRD), stuck=((ENDPOINT, SECOND),))
+    refuse_switches(world, (OTHER_ENDPOINT, THIRD), stuck=stuck)
     world.start(IDS[2], build="3")
     world.to_phase(ReleasePhase.FAILED, IDS[2])
     world.run()
+    return world
+
+
+def with_stuck_restore(world: PipelineWorld) -> PipelineWorld:
+    """The third release has put back all circuits but the first one; now the service would (D11)."""
+    reverted(world, stuck=((ENDPOINT, SECOND),))
     serve_again(world)
     return world

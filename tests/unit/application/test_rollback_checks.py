@@ -8,16 +8,15 @@ from shared.application.queries import Queries
 from shared.domain.commands import FanOut
 from shared.domain.errors import TransientError
 from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase, Round
-from shared.domain.naming import check_id, deployment_name
+from shared.domain.naming import check_id
 from shared.domain.rows import RELEASE_KEY
-from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT
 from tests.support.fake_models import JobPlan
 from tests.support.pipeline_world import OPERATORS, PipelineWorld
+from tests.support.rolled import ENDPOINT, FIRST, IDS, PRODUCTION, released
 
-SECOND_ID = "20251211.1"
-FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
-ENDPOINT = "be-plant001-circuit01"
-TEST, PRODUCTION = Environment.TEST, Environment.PRODUCTION
+SECOND_ID = IDS[1]
+TEST = Environment.TEST
 LONG = JobPlan(statuses=("Completed",), takes=timedelta(minutes=8))
 FAILING = JobPlan(statuses=("Running", "Failed"))
 
@@ -25,9 +24,7 @@ FAILING = JobPlan(statuses=("Running", "Failed"))
 @pytest.fixture
 def twice(world: PipelineWorld) -> PipelineWorld:
     """Two releases of three circuits, all live; nobody has been told of anything yet."""
-    for number, release_id in enumerate((RELEASE_ID, SECOND_ID)):
-        world.release_all(release_id, build=str(number))
-        world.clock.forward(timedelta(days=1))
+    released(world, 2)
     world.mail.letters.clear()
     world.models.journal.clear()
     return world

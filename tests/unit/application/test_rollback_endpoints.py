@@ -1,30 +1,22 @@
 """Unit: a rollback switches the circuit's own endpoint, and the page tells what is really live on it."""
 
-from datetime import timedelta
-
 import pytest
 
 from shared.application.rollback_preview import CircuitPreview, Previews
 from shared.application.rollbacks import RollbackRequest
-from shared.domain.model import CircuitPhase, Environment
-from shared.domain.naming import deployment_name
-from tests.support.builders import CIRCUIT, RELEASE_ID
+from shared.domain.model import CircuitPhase
+from tests.support.builders import CIRCUIT
 from tests.support.pipeline_world import PipelineWorld
+from tests.support.rolled import ENDPOINT, FIRST, IDS, PRODUCTION, SECOND, released
 
-SECOND_ID = "20251211.1"
-FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
-ENDPOINT = "be-plant001-circuit01"
-PRODUCTION = Environment.PRODUCTION
+SECOND_ID = IDS[1]
 ANOTHERS = {"plant_id": CIRCUIT.plant_id, "circuit_id": "OTHER"}
 
 
 @pytest.fixture
 def twice(world: PipelineWorld) -> PipelineWorld:
     """Two releases of the same circuit."""
-    for number, release_id in enumerate((RELEASE_ID, SECOND_ID)):
-        world.release_all(release_id, CIRCUIT, build=str(number))
-        world.clock.forward(timedelta(days=1))
-    return world
+    return released(world, 2, CIRCUIT)
 
 
 def shown(world: PipelineWorld) -> CircuitPreview:

@@ -9,24 +9,18 @@ from shared.application.ports import RollbackClaim
 from shared.application.rollback_preview import MOST_LOOKED_AT, CircuitPreview, Previews, RollbackPreview
 from shared.application.rollbacks import RollbackRequest
 from shared.domain.errors import RequestRefused, TransientError
-from shared.domain.model import Circuit, Environment, ReleasePhase
-from shared.domain.naming import deployment_name
+from shared.domain.model import Circuit, ReleasePhase
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID
 from tests.support.pipeline_world import OPERATORS, PipelineWorld
+from tests.support.rolled import ENDPOINT, FIRST, IDS, PRODUCTION, SECOND, released
 
-SECOND_ID = "20251211.1"
-FIRST, SECOND = deployment_name(RELEASE_ID), deployment_name(SECOND_ID)
-ENDPOINT = "be-plant001-circuit01"
-PRODUCTION = Environment.PRODUCTION
+SECOND_ID = IDS[1]
 
 
 @pytest.fixture
 def twice(world: PipelineWorld) -> PipelineWorld:
     """Two releases of the same circuits."""
-    for number, release_id in enumerate((RELEASE_ID, SECOND_ID)):
-        world.release_all(release_id, build=str(number))
-        world.clock.forward(timedelta(days=1))
-    return world
+    return released(world, 2)
 
 
 def preview(world: PipelineWorld, release_id: str = SECOND_ID) -> RollbackPreview:

@@ -16,27 +16,20 @@ from shared.domain.commands import RunStep, StepKind
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.events import CircuitActivated, CircuitEvent, StillRunning
 from shared.domain.model import CircuitPhase, Environment, GateName, ReleasePhase
-from shared.domain.naming import deployment_name
 from shared.domain.process import run_step
 from shared.triggers.rollback_pages import _start as start_confirmed
 from shared.triggers.rollback_visitor import Confirmation, RollbackVisitor
-from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT
+from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT
 from tests.support.pipeline_world import PipelineWorld
+from tests.support.rolled import ENDPOINT, FIRST, IDS, PRODUCTION, SECOND, THIRD, released
 
-IDS = (RELEASE_ID, "20251211.1", "20251212.1")
-FIRST, SECOND, THIRD = (deployment_name(release_id) for release_id in IDS)
-ENDPOINT = "be-plant001-circuit01"
-PRODUCTION = Environment.PRODUCTION
 ALL = (CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT)
 
 
 @pytest.fixture
 def twice(world: PipelineWorld) -> PipelineWorld:
     """Two releases of three circuits."""
-    for number, release_id in enumerate(IDS[:2]):
-        world.release_all(release_id, build=str(number))
-        world.clock.forward(timedelta(days=1))
-    return world
+    return released(world, 2)
 
 
 def activating(world: PipelineWorld) -> PipelineWorld:
@@ -111,7 +104,7 @@ def test_a_release_that_went_live_between_the_request_and_the_switch_says_that_i
     twice.run()
 
     assert twice.live_default() == FIRST
-    assert [twice.circuit(CIRCUIT, release_id).phase for release_id in IDS[1:]] == [CircuitPhase.ROLLED_BACK] * 2
+    assert [twice.circuit(CIRCUIT, release_id).phase for release_id in IDS[1:3]] == [CircuitPhase.ROLLED_BACK] * 2
 
 
 def test_a_circuit_that_is_live_already_becomes_neutral_while_its_release_goes_on(twice: PipelineWorld) -> None:

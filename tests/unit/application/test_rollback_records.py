@@ -16,12 +16,10 @@ from tests.support.rolled import (
     ENDPOINT,
     FIRST,
     IDS,
-    OTHER_ENDPOINT,
     PRODUCTION,
     SECOND,
-    THIRD,
-    refuse_switches,
     released,
+    reverted,
 )
 
 
@@ -115,11 +113,7 @@ def test_a_mark_that_lands_after_another_rollback_is_put_right_too(world: Pipeli
 
 def test_a_release_that_reverts_marks_nobody(world: PipelineWorld) -> None:
     """D11: it puts back what was live before it; no rollback was asked for."""
-    released(world, 2)
-    refuse_switches(world, (OTHER_ENDPOINT, THIRD))
-    world.start(IDS[2], build="3")
-    world.to_phase(ReleasePhase.FAILED, IDS[2])
-    world.run()
+    reverted(world)
 
     assert world.live_default() == SECOND
     assert world.circuit(CIRCUIT, IDS[1]).phase is CircuitPhase.LIVE

@@ -33,6 +33,7 @@ from tests.support.rolled import (
     THIRD,
     refuse_switches,
     released,
+    reverted,
     with_stuck_restore,
 )
 
@@ -95,11 +96,7 @@ def test_mail_and_page_of_a_release_that_is_stuck_half_way_back_lead_to_its_roll
 
 def test_a_release_that_put_everything_back_leads_nowhere_else(world: PipelineWorld) -> None:
     """D11: there is nothing to roll back."""
-    released(world, 2)
-    refuse_switches(world, (OTHER_ENDPOINT, THIRD))
-    world.start(IDS[2], build="3")
-    world.to_phase(ReleasePhase.FAILED, IDS[2])
-    world.run()
+    reverted(world)
 
     told = [x for x in world.mail.letters if x.notice.moment is Moment.RELEASE_FAILED]
     assert [letter.rollback_link for letter in told] == [None] * len(told) != []
@@ -138,11 +135,7 @@ def test_a_newer_release_that_took_the_lock_and_failed_hides_no_unfinished_way_b
 
 def test_a_restore_that_was_seen_live_is_finished(world: PipelineWorld) -> None:
     """D13: from there the next one goes one further back."""
-    released(world, 2)
-    refuse_switches(world, (OTHER_ENDPOINT, THIRD))
-    world.start(IDS[2], build="3")
-    world.to_phase(ReleasePhase.FAILED, IDS[2])
-    world.run()
+    reverted(world)
     assert world.circuit(CIRCUIT, IDS[2]).phase is CircuitPhase.RESTORED
     assert (world.lock().owner, world.lock().leaves) == (IDS[2], "")
 

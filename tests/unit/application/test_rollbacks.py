@@ -10,18 +10,9 @@ from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase
 from shared.domain.naming import deployment_name, release_seq, timestamp
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, RELEASE_ID, THIRD_CIRCUIT, a_ledger_entry
 from tests.support.pipeline_world import PipelineWorld
+from tests.support.rolled import FIRST, IDS, SECOND, THIRD, released
 
-IDS = (RELEASE_ID, "20251211.1", "20251212.1")
-FIRST, SECOND, THIRD = (deployment_name(release_id) for release_id in IDS)
 TEN_MINUTES = timedelta(minutes=10)
-
-
-def released(world: PipelineWorld, count: int) -> PipelineWorld:
-    """Releases one after the other, all live."""
-    for number, release_id in enumerate(IDS[:count]):
-        world.release_all(release_id, build=str(number))
-        world.clock.forward(timedelta(days=1))
-    return world
 
 
 @pytest.fixture
