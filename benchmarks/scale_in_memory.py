@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from benchmarks.scale_at_the_port import LARGEST_DIFFERENCE, POLICY, circuit
+from benchmarks.scale_told import LARGEST_DIFFERENCE
+from benchmarks.scale_world import POLICY, circuit
 from shared.adapters.email.message import mime_message
 from shared.application.gates import Gates
 from shared.application.ports import EndpointStore, ReleaseStore, Sendable, SlotStore
