@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from shared.application.answers import ASKING, SAID, answer_told, answers, going, how_many, letter_gate
 from shared.application.evidence import attention
 from shared.application.gate_texts import GATE_TITLES
+from shared.application.next_action import next_action
 from shared.application.ports import Letter
 from shared.application.rollback_told import rollback_name
-from shared.application.summary import next_action, outcome
+from shared.application.summary import outcome
 from shared.domain.model import (
     NEUTRAL,
     UNSUCCESSFUL,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.application.summary import words
+from shared.application.phases_told import words
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitPhase, CircuitRun, Round
 
 STAGES = (

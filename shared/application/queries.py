@@ -6,11 +6,12 @@ from datetime import date, timedelta
 
 from shared.application.checks import Checks, check_json
 from shared.application.estimate import expected_end
+from shared.application.merged_history import merge_history
 from shared.application.notices import is_retried, told
 from shared.application.ports import Ports
 from shared.application.release_list import listed_releases
 from shared.application.rollback_told import ROLLBACK_GOAL, ended_because, is_within_goal, seconds_taken
-from shared.application.summary import marks_told, merge_history, outcome, release_summary
+from shared.application.summary import marks_told, outcome, release_summary
 from shared.application.views import ReleaseQuery, ReleasesView, ReleaseView
 from shared.domain.errors import RequestRefused
 from shared.domain.listing import Listed, Wanted, listed_as

@@ -1,48 +1,20 @@
-"""Use cases: a release told in plain text - the production summary (R41), the failure report, the history."""
+"""Use cases: how a release ended, told in plain text - the production summary (R41), the rollback's, the failure report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
 from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
-from shared.application.rollback_told import after_rollback, rollback_name, took_told
-from shared.domain.model import (
-    NEUTRAL,
-    UNSUCCESSFUL,
-    Circuit,
-    CircuitPhase,
-    CircuitRun,
-    EndpointLock,
-    Gate,
-    HistoryEntry,
-    ProcessKind,
-    Release,
-    ReleasePhase,
-    Round,
-)
+from shared.application.next_action import diagnosis, has_failed, next_action
+from shared.application.phases_told import round_name, words
+from shared.application.rollback_told import rollback_name, took_told
+from shared.domain.model import CircuitPhase, CircuitRun, EndpointLock, ProcessKind, Release, ReleasePhase
 from shared.domain.naming import timestamp
-from shared.domain.process import WAYS_BACK
-from shared.domain.remedy import Remedy, remedy_of_all, remedy_told_in
 
 RULE = "=" * 48
 MOST_MARKS = 20
-NEXT = "next: "
-"""Begins the line of a diagnosis that says what to do."""
 MOST_COMPARED = 100
-MOST_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLine:
-    """One transition of a release or of one of its rows; `circuit` is empty where it concerns the whole release."""
-
-    at: datetime
-    what: str
-    circuit: str
-    by: str
-    why: str
 
 
 def release_summary(
@@ -201,152 +173,10 @@ def reason_told(release: Release, runs: Sequence[CircuitRun]) -> str:
     return f"{len(failed)} of {len(runs)} circuits did not come through" if repeated else release.reason
 
 
-def has_failed(run: CircuitRun) -> bool:
-    """Also a circuit that would not switch and is back at its predecessor."""
-    return run.phase in UNSUCCESSFUL or (run.phase is CircuitPhase.RESTORED and bool(run.error))
-
-
 def _failed_lines(run: CircuitRun) -> Iterator[str]:
     where = f" in {round_name(run.error_round)}" if run.error_round else ""
     yield f"   - {_spaced(run)}: {words(run.phase)}{where}: {run.error or 'no reason was recorded'}"
     yield from (f"       {line}" for line in diagnosis(run))
-
-
-def diagnosis(run: CircuitRun) -> tuple[str, ...]:
-    """What the troubleshooting recipes found by themselves (R49-R51)."""
-    found = run.evidence.get("diagnosis")
-    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
-
-
-def found(run: CircuitRun) -> tuple[str, ...]:
-    """What is known, for a page that says what to do apart from it."""
-    return tuple(line for line in diagnosis(run) if not line.startswith(NEXT))
-
-
-def advice(run: CircuitRun) -> str:
-    """What to do about this circuit; empty: nothing but what its error and the release's next action say as well."""
-    told = (line.removeprefix(NEXT) for line in diagnosis(run) if line.startswith(NEXT))
-    return " ".join(line for line in told if line not in {remedy.told() for remedy in Remedy})
-
-
-def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
-    """The one thing to do now."""
-    if release.phase in WAYS_BACK:
-        return (
-            "find out why its work can't be handed out (the log of the function control) and remove the cause; it is "
-            "tried again by itself, at most 15 minutes apart, and goes on where it stopped."
-        )
-    if release.kind is not ProcessKind.RELEASE:
-        return _after_other(release)
-    retry = f"POST /api/releases/{release.release_id}/retry"
-    match release.phase:
-        case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
-            return _after_failure(retry, runs)
-        case ReleasePhase.FAILED:
-            return f"{retry}: nothing was refused, technology broke.{_if_endpoint_failed(runs)}"
-        case ReleasePhase.EXPIRED:
-            return f"ask an operator to open the gate again, with fresh evidence and a new deadline ({retry})."
-        case ReleasePhase.INVALID:
-            return "correct the artifact and upload it again as releases/{release_id}/{build_id}/changed_circuits.json."
-        case ReleasePhase.SUPERSEDED | ReleasePhase.NOTHING_TO_DO if held := [
-            run.circuit for run in runs if run.evidence.get("hold")
-        ]:
-            return f"{_lift(held)}; then let a new release begin, or wait until the hold ends."
-        case ReleasePhase.REJECTED | ReleasePhase.CANCELLED:
-            return "nothing, unless the models are still wanted: then let a new build start a new release."
-        case _:
-            return "nothing."
-
-
-def _if_endpoint_failed(runs: Sequence[CircuitRun]) -> str:
-    """A switch that broke may leave the endpoint Failed, on which everything but a way back is refused."""
-    if not any(run.error_round in {Round.ACTIVATION, Round.REVERSION} for run in runs):
-        return ""
-    return (
-        " If Azure ML shows an endpoint as Failed, a retry fails at once: never delete one that serves, roll its circuit "
-        "back first (POST /api/rollbacks), which writes its default again."
-    )
-
-
-def _after_other(process: Release) -> str:
-    match process.kind:
-        case ProcessKind.CHECK:
-            return (
-                "open the job. The rollback stands; if the model is at fault, roll the circuit back to another deployment "
-                "(POST /api/rollbacks with “to”)."
-            )
-        case ProcessKind.DRIFT:
-            return (
-                "find out who changed it, then POST /api/circuits/{plant}/{circuit}/drift/repair to put it right, or "
-                "/drift/accept to keep it (the answer says what to do where that does not help); until then no release "
-                "activates the circuit."
-            )
-        case _:
-            return after_rollback(process)
-
-
-def _lift(held: Sequence[Circuit]) -> str:
-    more = f" ({len(held)} circuits are held)" if len(held) > 1 else ""
-    return f'lift the hold with POST /api/circuits/{min(held)}/hold and {{"action": "lift"}}{more}'
-
-
-def _after_failure(retry: str, runs: Sequence[CircuitRun]) -> str:
-    failed = [run for run in runs if has_failed(run)]
-    remedies = [(run, remedy_told_in(diagnosis(run))) for run in failed]
-    lost = [(run, remedy) for run, remedy in remedies if not remedy.is_retry]
-    if not lost:
-        return f"remove the cause, then {retry}; a circuit that can wait may be left out with “exclude” and a reason."
-    circuits = ", ".join(str(run.circuit) for run, _ in lost[:MOST_NAMED]) + (", …" if len(lost) > MOST_NAMED else "")
-    anew = remedy_of_all({remedy for _, remedy in lost}).told(circuits)
-    if len(lost) + sum(run.phase in NEUTRAL for run in runs) == len(runs):
-        return f"{anew}."
-    return f"{anew}; for the others {retry} with “exclude” for {circuits} and a reason."
-
-
-def merge_history(release: Release, runs: Sequence[CircuitRun], gates: Sequence[Gate]) -> tuple[HistoryLine, ...]:
-    """All rows' transitions in the order of their time."""
-    lines = [
-        *_lines(release.hist, what="release", circuit=""),
-        *(line for gate in gates for line in _lines(gate.hist, what=str(gate.gate), circuit="")),
-        *(line for run in runs for line in _lines(run.hist, what="", circuit=str(run.circuit))),
-    ]
-    return tuple(sorted(lines, key=lambda line: line.at))
-
-
-def _lines(hist: Sequence[HistoryEntry], *, what: str, circuit: str) -> Iterator[HistoryLine]:
-    for entry in hist:
-        moved = entry.source not in {"", entry.target}
-        step = f"{entry.source} → {entry.target}" if moved else entry.target
-        yield HistoryLine(
-            at=entry.at.astimezone(UTC),
-            what=f"{what}: {step}" if what else step,
-            circuit=circuit,
-            by=entry.by,
-            why=entry.why,
-        )
-
-
-ROUND_NAMES = {
-    Round.NONE: "",
-    Round.INSPECTION: "inspection",
-    Round.PROMOTION: "promotion to the Registry",
-    Round.TEST: "Test",
-    Round.STAGING: "staging in Production",
-    Round.ACTIVATION: "activation in Production",
-    Round.REVERSION: "reverting Production",
-    Round.ROLLBACK: "rollback",
-    Round.CHECK: "smoke test after the rollback",
-}
-
-
-def round_name(round_: Round) -> str:
-    """Where in the pipeline, for people."""
-    return ROUND_NAMES[round_]
-
-
-def words(phase: str) -> str:
-    """A phase's name as people read it."""
-    return str(phase).replace("_", " ")
 
 
 def _spaced(run: CircuitRun) -> str:

@@ -4,9 +4,11 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoes
 
 from shared.application.evidence import schema_findings
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
+from shared.application.next_action import advice, diagnosis, found, next_action
+from shared.application.phases_told import round_name, words
 from shared.application.progress import STAGES, progress
 from shared.application.rollback_told import rollback_name, took_told
-from shared.application.summary import advice, diagnosis, found, next_action, outcome, reason_told, round_name, words
+from shared.application.summary import outcome, reason_told
 from shared.application.votes import too_few
 from shared.domain.requester import requester_told
 from shared.pages import formats

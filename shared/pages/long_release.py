@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.application.summary import HistoryLine, merge_history, words
+from shared.application.merged_history import HistoryLine, merge_history
+from shared.application.phases_told import words
 from shared.application.views import ReleaseView
 from shared.domain.model import UNSUCCESSFUL, CircuitRun, Round
 

@@ -14,8 +14,9 @@ from azure_ml_process import QUICK, AzureMl
 from estates import RealEstate, settings_for, some_circuit
 
 from shared.adapters.azure_ml.gateway import AzureMlGateway
+from shared.application.next_action import diagnosis
 from shared.application.ports import ModelGateway
-from shared.application.summary import diagnosis, failure_report
+from shared.application.summary import failure_report
 from shared.domain.model import Circuit, CircuitPhase, Environment, GateName, ReleasePhase
 from shared.domain.naming import model_name
 from shared.domain.policy import Policy

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.summary import diagnosis, failure_report
+from shared.application.next_action import diagnosis
+from shared.application.summary import failure_report
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, GateName, Moment, ReleasePhase
 from shared.domain.naming import endpoint_tags

@@ -5,13 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.summary import (
-    failure_report,
-    merge_history,
-    next_action,
-    production_summary,
-    release_summary,
-)
+from shared.application.merged_history import merge_history
+from shared.application.next_action import next_action
+from shared.application.summary import failure_report, production_summary, release_summary
 from shared.domain.model import CircuitPhase, HistoryEntry, ReleasePhase, Round
 from tests.support.release_samples import (
     CIRCUITS,
