@@ -250,10 +250,24 @@ class Dispatcher:
         more = f"; and {len(errors) - REASONS_TOLD} more" if len(errors) > REASONS_TOLD else ""
         return "; ".join(errors[:REASONS_TOLD]) + more
 
-    # ----------------------------------------------------------------------------------------- messages
+    # -------------------------------------------------------------------------------- what follows from rows
+
+    def go_on(self, release: Release) -> None:
+        """Whoever wrote this row may have died before what follows from it: the round's next page, or its end."""
+        round_ = process.ROUND_OF.get(release.phase)
+        if round_ is None:
+            return
+        if release.fanout_cursor == FANOUT_END:
+            self.fan_in(release.release_id, round_)
+        else:
+            self.send(release, (process.fan_out(release),))
 
     def send(self, release: Release, commands: Sequence[Command]) -> None:
-        """Carry out the commands that are messages, move slots, or begin a check."""
+        """Carry out what is left to do when the rows are written.
+
+        First all messages, as one batch. Then slots: one is given back, or a queued circuit takes one, which moves that
+        circuit. Last the check of a rollback begins. Commands that are rows were written with the transition, and pass.
+        """
         messages: list[Sendable] = []
         for command in commands:
             match command:

@@ -18,7 +18,6 @@ from shared.domain.process import (
     Decision,
     decide_circuit,
     decide_release,
-    fan_out,
     implied_commands,
 )
 from shared.domain.rows import run_key
@@ -63,16 +62,13 @@ class FanOutPage:
         log.info("fan-out dropped", action="fan_out_dropped", release_id=command.release_id, round=command.round.name)
         if not redelivered or stored is None or stored.row.phase not in ROUND_OF:
             return
-        dispatcher = Dispatcher(self.ports)
-        if ROUND_OF[stored.row.phase] is not command.round:
-            # Its page may have ended the round, and died before the next one was handed out.
-            dispatcher.send(stored.row, (fan_out(stored.row),) if stored.row.fanout_cursor != FANOUT_END else ())
+        dispatcher, release = Dispatcher(self.ports), stored.row
+        if ROUND_OF[release.phase] is command.round:
+            dispatcher.send(release, self._unstarted(command, release))
+        elif release.fanout_cursor == FANOUT_END:
             return
-        dispatcher.send(stored.row, self._unstarted(command, stored.row))
-        if stored.row.fanout_cursor == FANOUT_END:
-            dispatcher.fan_in(command.release_id, command.round)
-        else:
-            dispatcher.send(stored.row, (replace(command, cursor=stored.row.fanout_cursor, gen=stored.row.gen),))
+        # In a later round: its page may have ended its own, and died before the next one was handed out.
+        dispatcher.go_on(release)
 
     def _unstarted(self, command: FanOut, release: Release) -> Sequence[Command]:
         """The messages of circuits of a page that was written, if no work has been seen of them yet."""

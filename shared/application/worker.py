@@ -14,7 +14,7 @@ from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StartQueued, StepKind
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
-from shared.domain.model import FANOUT_END, CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
+from shared.domain.model import CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import (
     BLOCKING,
     DIAGNOSIS,
@@ -22,7 +22,6 @@ from shared.domain.process import (
     STEP_OF,
     claim,
     decide_poll,
-    fan_out,
     implied_commands,
     is_past_deadline,
     way_on,
@@ -143,15 +142,10 @@ class Worker:
         """Who wrote these rows may have died before it sent what follows from them: the next look, page, or end."""
         dispatcher = Dispatcher(self.ports)
         dispatcher.send(release, implied_commands(run))
-        round_ = ROUND_OF.get(release.phase)
-        if round_ in SLOTTED and run.phase is not CircuitPhase.QUEUED:
+        if ROUND_OF.get(release.phase) in SLOTTED and run.phase is not CircuitPhase.QUEUED:
             dispatcher.send(release, (StartQueued(),))
-        if round_ is None or run.todo is not Round.NONE:
-            return
-        if release.fanout_cursor == FANOUT_END:
-            dispatcher.fan_in(release.release_id, round_)
-        else:
-            dispatcher.send(release, (fan_out(release),))
+        if run.todo is Round.NONE:
+            dispatcher.go_on(release)
 
     def _put_right(self, command: RunStep, run: CircuitRun, release: Release) -> None:
         """Whatever a late worker may still have written, the endpoint's default becomes what is wanted.
