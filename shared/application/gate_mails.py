@@ -59,6 +59,5 @@ class GateMails:
             by=by,
         )
         row = replace(again, hist=(*before.hist, entry))
-        self.ports.releases.commit(Update(row=row, etag=stored.etag), *notices.inserts(rows))
-        self.ports.bus.send([notices.send_command(notice) for notice in rows])
+        notices.write_and_send(rows, self.ports, Update(row=row, etag=stored.etag))
         return SentAgain(recipients=people, expires_at=row.expires_at)

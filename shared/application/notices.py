@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.application.activation_report import is_half_way_back
 from shared.application.answers import ASKING, decided_about, decided_gate
-from shared.application.ports import Audience, GateLink, Insert, Letter, Ports, Update, Versioned
+from shared.application.ports import Audience, Change, GateLink, Insert, Letter, Ports, Update, Versioned
 from shared.application.recipients import people
 from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
@@ -30,6 +30,7 @@ from shared.domain.model import (
 )
 from shared.domain.naming import rollback_of
 from shared.domain.people import same_person
+from shared.domain.process import redrive_wait
 from shared.domain.rows import notice_key
 from shared.telemetry import log
 
@@ -128,6 +129,29 @@ def send_command(notice: Notice, *, delay: timedelta = timedelta()) -> SendNotic
         redrive=notice.redrive,
         delay=delay,
     )
+
+
+def write_and_send(rows: Sequence[Notice], ports: Ports, *changes: Change, delay: timedelta = timedelta()) -> None:
+    """Write notices, in one transaction with what they are about, and then send their messages.
+
+    Raises:
+        ConflictError: a row is no longer as it was read; nothing was written.
+    """
+    ports.releases.commit(*changes, *inserts(rows))
+    if rows:
+        ports.bus.send([send_command(row, delay=delay) for row in rows])
+
+
+def drive_again(stored: Versioned[Notice], now: datetime, ports: Ports) -> Notice:
+    """Send the message of an overdue notice again.
+
+    Raises:
+        ConflictError: somebody has written it meanwhile.
+    """
+    row = replace(stored.row, redrive=stored.row.redrive + 1, due_at=now + redrive_wait(stored.row.redrive))
+    ports.releases.commit(Update(row=row, etag=stored.etag))
+    ports.bus.send((send_command(row),))
+    return row
 
 
 def deliver_notice(command: SendNotice, ports: Ports) -> None:

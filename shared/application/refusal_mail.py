@@ -47,8 +47,7 @@ class RefusalMail:
             for row in notices.notices_for(refused, Moment.ARTIFACT_INVALID, self.ports.audience, now)
         ]
         if rows:
-            self.ports.releases.commit(*notices.inserts(rows))
-            self.ports.bus.send([notices.send_command(row, delay=max(planned - now, timedelta())) for row in rows])
+            notices.write_and_send(rows, self.ports, delay=max(planned - now, timedelta()))
 
     def _claim(self, release_id: str, now: datetime) -> datetime | None:
         last = self._latest(now)

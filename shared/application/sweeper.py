@@ -21,7 +21,7 @@ from shared.domain.model import (
     NoticeState,
     Release,
 )
-from shared.domain.process import GATE_OF, MOST_STUCK, ROUND_OF, Decision, redrive_release, redrive_run, redrive_wait
+from shared.domain.process import GATE_OF, MOST_STUCK, ROUND_OF, Decision, redrive_release, redrive_run
 from shared.telemetry import log
 
 RETRY_GIVEN_UP_AFTER = timedelta(hours=1)
@@ -90,7 +90,8 @@ class Sweeper:
             case CircuitRun():
                 self._drive_run(release, Versioned(row=row.row, etag=row.etag), now)
             case Notice():
-                self._drive_notice(Versioned(row=row.row, etag=row.etag), now)
+                again = notices.drive_again(Versioned(row=row.row, etag=row.etag), now, self.ports)
+                _redriven(again.release_id, again.moment, again.redrive)
             case _:
                 pass
 
@@ -123,12 +124,6 @@ class Sweeper:
         if written is not None:
             _redriven(written.row.release_id, str(written.row.circuit), written.row.redrive)
 
-    def _drive_notice(self, stored: Versioned[Notice], now: datetime) -> None:
-        row = replace(stored.row, redrive=stored.row.redrive + 1, due_at=now + redrive_wait(stored.row.redrive))
-        self.ports.releases.commit(Update(row=row, etag=stored.etag))
-        self.ports.bus.send((notices.send_command(row),))
-        _redriven(row.release_id, row.moment, row.redrive)
-
     def _look_at_gate(self, release: Versioned[Release], now: datetime) -> None:
         found = self.ports.releases.release_and_gate(release.row.release_id, GATE_OF[release.row.phase])
         if found is None or found[1] is None or found[1].row.state is not GateState.OPEN:
@@ -144,8 +139,7 @@ class Sweeper:
     def _remind(self, release: Release, gate: Versioned[Gate], now: datetime) -> None:
         """One reminder, to those who have not decided."""
         rows = notices.notices_for(release, Moment.GATE_REMINDER, self.ports.audience, now, asks=gate.row)
-        self.ports.releases.commit(Update(row=replace(gate.row, reminded=True), etag=gate.etag), *notices.inserts(rows))
-        self.ports.bus.send([notices.send_command(row) for row in rows])
+        notices.write_and_send(rows, self.ports, Update(row=replace(gate.row, reminded=True), etag=gate.etag))
 
 
 def _reminder_at(release: Release, gate: Gate) -> datetime:
