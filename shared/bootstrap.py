@@ -29,9 +29,8 @@ from shared.adapters.table_store import (
     TableSlotStore,
 )
 from shared.adapters.teams import TeamsNotifier
-from shared.application.gate_texts import Estate
 from shared.application.mail_budget import MailBudget
-from shared.application.ports import Audience, Naming, Notifier, Ports
+from shared.application.ports import Audience, Estate, Naming, Notifier, Ports
 from shared.application.retention import Keep
 from shared.config import Settings, settings
 from shared.domain.errors import ConfigurationError

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from shared.application import gate_texts
-from shared.application.gate_texts import Estate
 from shared.application.locks import MARKS
 from shared.application.metrics import compare_metrics
+from shared.application.ports import Estate
 from shared.application.side_by_side import MISSED
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, CircuitRun, GateName, Release
 from shared.domain.naming import data_asset_name, timestamp

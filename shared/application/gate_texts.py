@@ -1,25 +1,14 @@
 """Use cases: what a gate asks of people, in the source document's words with the release's own names (R9, R33)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from shared.application.ports import Estate
 from shared.domain.model import CircuitRun, GateName, Release
 from shared.domain.people import person_key
 from shared.domain.requester import approvals_needed, is_requester, is_requester_known
 
 GATE_TITLES = {GateName.REGISTRY: "Registry-Approval", GateName.PRODUCTION: "Production-Approval"}
 GROUP = "ML-Engineers"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estate:
-    """The names of the workspaces and the Registry, as people are shown them."""
-
-    dev_workspace: str
-    dev_resource_group: str
-    test_workspace: str
-    prod_workspace: str
-    registry_name: str
 
 
 def instructions(gate: GateName, release: Release, runs: Sequence[CircuitRun], estate: Estate) -> dict[str, object]:

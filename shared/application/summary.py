@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
-from shared.application.gate_texts import Estate
 from shared.application.locks import hold_told
 from shared.application.next_action import diagnosis, has_failed, next_action
 from shared.application.phases_told import round_name, words
+from shared.application.ports import Estate
 from shared.application.rollback_told import rollback_name, took_told
 from shared.domain.model import CircuitPhase, CircuitRun, EndpointLock, ProcessKind, Release, ReleasePhase
 from shared.domain.naming import timestamp

@@ -7,9 +7,9 @@ from itertools import groupby
 from shared.application.activation_report import activation_rows, not_as_it_was
 from shared.application.answers import ASKING, answer_told, answers, going, how_many, letter_gate
 from shared.application.evidence import attention, gate_document
-from shared.application.gate_texts import GATE_TITLES, Estate, on_approve, on_reject
+from shared.application.gate_texts import GATE_TITLES, on_approve, on_reject
 from shared.application.notices import REFUSAL_SPACING
-from shared.application.ports import Letter
+from shared.application.ports import Estate, Letter
 from shared.application.rollback_told import rollback_name
 from shared.application.votes import asked_for_it, lost_vote
 from shared.domain.model import NEUTRAL, UNSUCCESSFUL, Circuit, CircuitRun, Gate, GateState, Moment, Release

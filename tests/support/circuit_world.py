@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import cast
 
-from shared.application.gate_texts import Estate
 from shared.application.ports import (
     Audience,
+    Estate,
     GateTokens,
     Insert,
     ModelGateway,

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from shared.application.gate_texts import Estate
-from shared.application.ports import GateLink, Letter
+from shared.application.ports import Estate, GateLink, Letter
 from shared.domain.model import (
     Channel,
     Circuit,

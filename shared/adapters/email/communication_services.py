@@ -8,8 +8,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from shared.adapters.email.message import address, message_id, thread_id
 from shared.adapters.retry_after import retry_after
 from shared.adapters.sign_in import is_refused
-from shared.application.gate_texts import Estate
-from shared.application.ports import Letter, SenderBudget
+from shared.application.ports import Estate, Letter, SenderBudget
 from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
 from shared.pages.mails import render_mail
 

@@ -8,8 +8,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from shared.application.gate_texts import Estate
-from shared.application.ports import Letter
+from shared.application.ports import Estate, Letter
 from shared.domain.errors import PermanentError
 from shared.domain.model import Notice
 from shared.domain.rows import notice_key

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from shared.adapters.email.message import mime_message
-from shared.application.gate_texts import Estate
-from shared.application.ports import Letter
+from shared.application.ports import Estate, Letter
 from shared.config import Settings
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 

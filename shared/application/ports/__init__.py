@@ -7,7 +7,7 @@ occur.
 
 from shared.application.ports.clock import Clock
 from shared.application.ports.endpoint_store import EndpointStore
-from shared.application.ports.everything import Naming, Ports
+from shared.application.ports.everything import Estate, Naming, Ports
 from shared.application.ports.evidence_store import ARTIFACT_NAME, MOST_ARTIFACT_BYTES, EvidenceStore
 from shared.application.ports.gate_tokens import GateClaim, GateLink, GateTokens, RollbackClaim, ViewClaim
 from shared.application.ports.mail_log import MailLog
@@ -50,6 +50,7 @@ __all__ = [
     "DeploymentSpec",
     "Endpoint",
     "EndpointStore",
+    "Estate",
     "EvidenceStore",
     "GateClaim",
     "GateLink",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.application.gate_texts import Estate
 from shared.application.ports.clock import Clock
 from shared.application.ports.endpoint_store import EndpointStore
 from shared.application.ports.evidence_store import EvidenceStore
@@ -23,6 +22,17 @@ class Naming:
 
     test_endpoint: str = "be-{plant}-{circuit}"
     production_endpoint: str = "be-{plant}-{circuit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """The names of the workspaces and the Registry, as people are shown them."""
+
+    dev_workspace: str
+    dev_resource_group: str
+    test_workspace: str
+    prod_workspace: str
+    registry_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
