@@ -37,6 +37,7 @@ TITLES = {
     Moment.GATE_REMINDER: "Reminder, {gate} wanted: release {id}",
     Moment.GATE_DECIDED: "{gate} {state}: release {id}",
     Moment.GATE_EXPIRED: "{gate} expired: release {id}",
+    Moment.GATE_OUT_OF_REACH: "❌ Too few can approve {gate}: release {id}",
     Moment.RELEASE_SUCCEEDED: "✅ Release {id} is live in Production",
     Moment.RELEASE_FAILED: "❌ Release {id} failed",
     Moment.RELEASE_ENDED: "Release {id}: {phase}",
@@ -136,6 +137,10 @@ def _facts(letter: Letter) -> Iterator[Json]:
         yield from _decision(gate, release)
     elif told := [answer_told(gate, vote) for gate, vote in answers(letter)]:
         yield _fact("Decided", "; ".join(told))
+    if letter.notice.moment is Moment.GATE_OUT_OF_REACH:
+        yield _fact("Reason", letter.out_of_reach)
+        yield _fact("Next", letter.way_out)
+        return
     if release.reason and letter.notice.moment is not Moment.GATE_DECIDED:
         yield _fact("Reason", release.reason)
     stalled = letter.notice.moment is Moment.WAY_BACK_STALLED
@@ -158,7 +163,7 @@ def _moment(at: datetime) -> str:
 
 def _circuits(letter: Letter) -> list[Json]:
     """One line per circuit, bad ones first; beyond ten those in trouble, and the rest as a number."""
-    if letter.notice.moment is Moment.GATE_DECIDED:
+    if letter.notice.moment in {Moment.GATE_DECIDED, Moment.GATE_OUT_OF_REACH}:
         return []
     told = letter.release.warnings if letter.release.kind is ProcessKind.DRIFT else _lines(letter)
     lines = [_text(line, spacing="Small") for line in told[:MOST_CIRCUITS]]

@@ -8,6 +8,8 @@ from shared.domain.model import NEUTRAL, CircuitRun, Gate, GateDecision, GateNam
 
 ASKING = frozenset({Moment.GATE_OPENED, Moment.GATE_REMINDER})
 """What is said then asks for a decision."""
+OF_OPENING = ASKING | {Moment.GATE_OUT_OF_REACH}
+"""What is said then is about one opening of a gate, and about no gate that was answered meanwhile."""
 SAID = {"approve": "approved", "reject": "rejected"}
 
 

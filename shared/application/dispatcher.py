@@ -7,7 +7,7 @@ that are messages are sent after it. A crash in between is healed by redelivery 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.application import gate_opening, notices
+from shared.application import gate_opening, notices, quorum_notices
 from shared.application.checks import Checks
 from shared.application.ports import Change, Ports, Sendable, Update, Versioned
 from shared.application.release_evidence import with_bundle, without_bundle
@@ -32,7 +32,7 @@ from shared.domain.commands import (
 )
 from shared.domain.errors import IllegalTransition
 from shared.domain.events import CircuitEvent, ReleaseEvent, RoundEnded, RoundStuck
-from shared.domain.model import FANOUT_END, OVERTAKEN, UNSUCCESSFUL, CircuitRun, Notice, Release, Round
+from shared.domain.model import FANOUT_END, OVERTAKEN, UNSUCCESSFUL, CircuitRun, Moment, Notice, Release, Round
 from shared.domain.process import Decision, decide_circuit, decide_release
 from shared.telemetry import log
 
@@ -99,7 +99,9 @@ class Dispatcher:
 
     def _notices(self, row: Release, tell: Tell) -> tuple[Notice, ...]:
         at = row.hist[-1].at if row.hist else self.ports.clock.now()
-        return notices.notices_for(row, tell.moment, self.ports.audience, at, decided=tell.gate)
+        rows = notices.notices_for(row, tell.moment, self.ports.audience, at, decided=tell.gate)
+        opens = tell.moment is Moment.GATE_OPENED
+        return (*rows, *quorum_notices.at_opening(row, self.ports.audience, at)) if opens else rows
 
     # -------------------------------------------------------------------------------------- circuit runs
 

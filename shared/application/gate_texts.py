@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from shared.application.ports import Estate
 from shared.domain.model import CircuitRun, GateName, Release
-from shared.domain.people import person_key
-from shared.domain.requester import approvals_needed, is_requester, is_requester_known
+from shared.domain.requester import approvals_needed, is_requester_known
 
 GATE_TITLES = {GateName.REGISTRY: "Registry-Approval", GateName.PRODUCTION: "Production-Approval"}
 GROUP = "ML-Engineers"
@@ -95,20 +94,6 @@ def who_must_approve(release: Release) -> str:
     checked = "" if release.requester_signed_in else ", as far as the artifact's claim is true"
     barred = f"{release.requested_by}{also} asked for this release and may not decide{checked} ({rule})."
     return f"{several}. {barred}" if several else barred
-
-
-def too_few(release: Release, approvers: Sequence[str]) -> str:
-    """Why the approvers we know of can't approve this release; empty: they can, or nobody is known."""
-    needed = approvals_needed(release)
-    barred = {person_key(name) for name in approvers if is_requester(name, release)}
-    free = {person_key(name) for name in approvers} - (set() if release.policy.requester_may_approve else barred)
-    if not approvers or len(free) >= needed:
-        return ""
-    return (
-        f"its gates can't be approved by the people in APPROVERS: {needed} must, and only {len(free)} may "
-        f"({', '.join(sorted(barred)) or 'nobody'} asked for it). An operator can add an approver, or cancel it so that "
-        "somebody else asks for it"
-    )
 
 
 def on_reject(gate: GateName) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.application import gate_freshness
+from shared.application import gate_freshness, notices, quorum_notices
 from shared.application.codes import MOST_WRONG_CODES
 from shared.application.dispatcher import Dispatcher
 from shared.application.evidence import changes_between
@@ -172,7 +172,7 @@ class Gates:
             message = "Enter the code: the six digits that stand in your mail."
             return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=message)
         if needs_code and not hmac.compare_digest(answer.code.strip().encode(), self.ports.tokens.code(claim).encode()):
-            return self._count_wrong_code(claim, gate, view)
+            return self._count_wrong_code(claim, release.row, gate, view)
         if problem := self._problem(answer, release.row, gate.row):
             return Outcome(verdict=Verdict.INCOMPLETE, view=view, message=problem)
         if answer.digest != gate.row.digest:
@@ -203,10 +203,11 @@ class Gates:
             return Outcome(verdict=Verdict.MISTRUSTED, view=view, message=answer.mistrust)
         return None
 
-    def _count_wrong_code(self, claim: GateClaim, gate: Versioned[Gate], view: GateView) -> Outcome:
+    def _count_wrong_code(self, claim: GateClaim, release: Release, gate: Versioned[Gate], view: GateView) -> Outcome:
         tries = gate.row.wrong_codes.get(claim.recipient, 0) + 1
         row = replace(gate.row, wrong_codes={**gate.row.wrong_codes, claim.recipient: tries})
-        self.ports.releases.commit(Update(row=row, etag=gate.etag))
+        tell = quorum_notices.at_void_link(release, gate.row, row, self.ports)
+        notices.write_and_send(tell, self.ports, Update(row=row, etag=gate.etag))
         log.warning(
             "wrong code at a gate",
             action="gate_wrong_code",

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.application.activation_report import is_half_way_back
-from shared.application.answers import ASKING, decided_about, decided_gate
+from shared.application.answers import ASKING, OF_OPENING, decided_about, decided_gate
 from shared.application.ports import Audience, Change, GateLink, Insert, Letter, Ports, Update, Versioned
+from shared.application.quorum import told_to_operators
 from shared.application.recipients import people
 from shared.application.release_list import listed_releases
 from shared.application.summary import marks_told, release_summary
@@ -58,7 +59,7 @@ def notices_for(  # noqa: PLR0913  # what a message is about
 ) -> tuple[Notice, ...]:
     """One notice per person and channel.
 
-    `asks` is a gate that has been open for a while: who has decided there, or must not, is not told again, and every time
+    `asks` is a gate that has been open for a while: who has decided there, or must not, is not asked again, and every time
     its mails are sent again they are messages of their own. `decided` is the gate that a decision was made at.
     """
     subject = decided_about(decided, release.gen) if decided else _about(release, moment, asks.sendings if asks else 0)
@@ -66,7 +67,7 @@ def notices_for(  # noqa: PLR0913  # what a message is about
     to = [
         (Channel.EMAIL, one)
         for one in people(release, moment, audience)
-        if not (asks and _is_heard(one, asks, release))
+        if not (asks and moment in ASKING and _is_heard(one, asks, release))
     ]
     if audience.teams and moment is not Moment.ARTIFACT_INVALID:
         to.append((Channel.TEAMS, TEAMS_RECIPIENT))
@@ -102,7 +103,7 @@ def asked_again(release: Release, before: Gate, gate: Gate, audience: Audience, 
 
 def _about(release: Release, moment: Moment, sending: int) -> str:
     """What tells the same moment of another gate, or of another try, apart: each is a message of its own."""
-    if moment in ASKING:
+    if moment in OF_OPENING:
         return _gate_subject(release.phase, release.gen, sending)
     return f"again-{release.gen}" if release.gen > 1 else ""
 
@@ -242,10 +243,11 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
     if notice.moment is Moment.GATE_DECIDED and decided_gate(gates, notice.subject) is None:
         return None
     link = None
+    gate = next((g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == _opening(notice)), None)
+    out_of_reach, way_out = told_to_operators(release.row, gate, ports) if gate else ("", "")
+    if notice.moment is Moment.GATE_OUT_OF_REACH and not out_of_reach:
+        return None
     if notice.moment in ASKING:
-        gate = next(
-            (g for g in gates if g.state is GateState.OPEN and _subject(g, release.row) == _opening(notice)), None
-        )
         if gate is None or vote_of(notice.recipient, gate):
             return None
         personal = notice.channel is Channel.EMAIL or ports.audience.signs_in
@@ -264,6 +266,8 @@ def _letter(notice: Notice, ports: Ports) -> Letter | None:
         view_url=ports.tokens.view_url(rollback_of(notice.release_id), _reader(notice, ports)),
         also_refused=_also_refused(notice, ports),
         operators=tuple(ports.audience.operators),
+        out_of_reach=out_of_reach,
+        way_out=way_out,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.application.gate_texts import too_few
 from shared.application.live import model_version_of
 from shared.application.manifest import parse_manifest
 from shared.application.ports import Ports
+from shared.application.quorum import too_few
 from shared.domain.errors import InvalidManifest
 from shared.domain.model import Circuit, CircuitPhase, CircuitRun, Environment, ProcessKind, Release
 from shared.domain.naming import endpoint_name, model_name, rollback_of

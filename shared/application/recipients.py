@@ -18,7 +18,7 @@ ADDRESS = re.compile(r"[^\s@,;<>\"]+@([^\s@,;<>\"]+)")
 def people(release: Release, moment: Moment, audience: Audience) -> Sequence[str]:
     """Mail addresses, each once."""
     match moment:
-        case Moment.ARTIFACT_INVALID | Moment.DRIFT_FOUND | Moment.WAY_BACK_STALLED:
+        case Moment.ARTIFACT_INVALID | Moment.DRIFT_FOUND | Moment.WAY_BACK_STALLED | Moment.GATE_OUT_OF_REACH:
             return _each_once(audience.operators)
         case Moment.GATE_OPENED | Moment.GATE_REMINDER:
             return _each_once(audience.approvers)

@@ -130,6 +130,8 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
     match letter.notice.moment:
         case Moment.GATE_OPENED | Moment.GATE_REMINDER | Moment.GATE_DECIDED | Moment.GATE_EXPIRED:
             line = _gate_line(letter, gate)
+        case Moment.GATE_OUT_OF_REACH:
+            line = f"Too few can approve: {_gate_named(letter, gate)}"
         case Moment.RELEASE_SUCCEEDED:
             line = f"Release {release.release_id} is live in Production ({_circuits(letter)})"
         case Moment.RELEASE_FAILED:
@@ -154,7 +156,7 @@ def subject_line(letter: Letter, gate: Gate | None) -> str:
 
 
 def _gate_line(letter: Letter, gate: Gate | None) -> str:
-    about = f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {letter.release.release_id}"
+    about = _gate_named(letter, gate)
     match letter.notice.moment:
         case Moment.GATE_OPENED:
             wish = "Others decide" if asked_for_it(letter.release, letter.notice.recipient) else "Please decide"
@@ -165,6 +167,10 @@ def _gate_line(letter: Letter, gate: Gate | None) -> str:
         case decided:
             state = gate.state if gate and decided is Moment.GATE_DECIDED else GateState.EXPIRED
             return f"{state.capitalize()}: {about}"
+
+
+def _gate_named(letter: Letter, gate: Gate | None) -> str:
+    return f"{GATE_TITLES[gate.gate] if gate else 'gate'} of release {letter.release.release_id}"
 
 
 def one_line(text: str) -> str:
@@ -191,4 +197,6 @@ def _preheader(letter: Letter, gate: Gate | None) -> str:
         return one_line(release_problem(letter.release))
     if letter.notice.moment is Moment.GATE_DECIDED:
         return one_line("; ".join(_answers(letter)))
+    if letter.out_of_reach and letter.notice.moment is Moment.GATE_OUT_OF_REACH:
+        return one_line(letter.out_of_reach)
     return one_line(letter.release.reason) or f"Build {letter.release.build_id}"

@@ -501,6 +501,17 @@ def sample_letters() -> Mapping[str, Letter]:
         "gate-signed-in": a_letter(link=signed_in_link()),
         "gate-production": production,
         "gate-reminder": a_letter(Moment.GATE_REMINDER, gates=(one_vote,)),
+        "gate-out-of-reach": a_letter(
+            Moment.GATE_OUT_OF_REACH,
+            out_of_reach=(
+                "1 person must approve, and of those in APPROVERS (mona@example.com) nobody can. mona@example.com asked for "
+                "this release and may not decide (REQUESTER_MAY_APPROVE is off)."
+            ),
+            way_out=(
+                "add somebody to APPROVERS, then POST /api/releases/20251210.1/gates/registry-approval/notices, which mails "
+                "them a link; or POST /api/releases/20251210.1/cancel, and let somebody else ask for it."
+            ),
+        ),
         "gate-decided": a_decided_letter(
             decided, phase=ReleasePhase.PROMOTING, exclusions={"PLANT001/CIRCUIT02": "its sensor is being replaced"}
         ),

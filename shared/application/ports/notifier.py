@@ -44,6 +44,10 @@ class Letter:
     """For mails about a success: the recipient's own way to roll it back, and its code."""
     operators: Sequence[str] = ()
     """Mail addresses of those who can do what comes next, for those who can't."""
+    out_of_reach: str = ""
+    """Why too few people can approve the open gate that this is about."""
+    way_out: str = ""
+    """What operators do about it."""
 
 
 class Notifier(Protocol):

@@ -10,6 +10,8 @@ class Moment(StrEnum):
 
     GATE_OPENED = "gate_opened"
     GATE_REMINDER = "gate_reminder"
+    GATE_OUT_OF_REACH = "gate_out_of_reach"
+    """Those who may approve are too few."""
     GATE_DECIDED = "gate_decided"
     GATE_EXPIRED = "gate_expired"
     RELEASE_SUCCEEDED = "release_succeeded"
