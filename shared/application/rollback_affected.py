@@ -51,13 +51,16 @@ def newer_releases(release_id: str, locks: Mapping[Circuit, EndpointLock], ports
     )
 
 
-def follows(release_id: str, earlier_id: str, ports: Ports) -> bool:
-    """Is it a newer release with a circuit of the earlier one? However far it has come, or has been taken back."""
+def newer_on(earlier_id: str, release_id: str, ports: Ports) -> Newer | None:
+    """A newer release and the circuits that both have, however far it has come; None: it is not newer, or shares none."""
     found = [ports.releases.release(each) for each in (release_id, earlier_id)]
     if any(stored is None or stored.row.kind is not ProcessKind.RELEASE for stored in found):
-        return False
+        return None
     here, there = ({run.row.circuit for run in ports.releases.runs(each)} for each in (release_id, earlier_id))
-    return release_seq(release_id) > release_seq(earlier_id) and bool(here & there)
+    if release_seq(release_id) <= release_seq(earlier_id) or not here & there:
+        return None
+    at_work = found[0] is not None and not found[0].row.is_terminal
+    return Newer(release_id=release_id, circuits=sorted(here & there), is_at_work=at_work)
 
 
 def affected(circuits: Collection[Circuit], environment: Environment, ports: Ports) -> tuple[str, ...]:

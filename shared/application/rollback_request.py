@@ -20,6 +20,8 @@ class RollbackRequest:
     circuits: tuple[Circuit, ...] = ()
     only: tuple[Circuit, ...] = ()
     """Of the above, the ones that were chosen; empty: all. How far each goes back stays the selection's question."""
+    within: tuple[Circuit, ...] = ()
+    """All that the caller may ask for; of a release's circuits no other is looked at. Empty: no bound."""
     to: str = ""
     """A deployment; empty: the previous one."""
     seen: Mapping[Circuit, str] = field(default_factory=dict)

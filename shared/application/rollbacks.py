@@ -91,7 +91,8 @@ class Rollbacks:
             stored = self.ports.releases.release(request.release_id)
             if stored is None or stored.row.kind is not ProcessKind.RELEASE:
                 raise RequestRefused(404, "No such release", f"There is no release {request.release_id!r}.")
-            return tuple(found.row.circuit for found in self.ports.releases.runs(request.release_id))
+            circuits = (found.row.circuit for found in self.ports.releases.runs(request.release_id))
+            return tuple(one for one in circuits if not request.within or one in request.within)
         if request.plant_id:
             found = self.ports.endpoints.circuits(request.environment, request.plant_id)
             if not found:
@@ -206,10 +207,3 @@ def _no_smoke_test(first: Release, request: RollbackRequest) -> tuple[str, ...]:
     if first.smoke_test or not request.smoke_test:
         return ()
     return (f"{first.release_id} was asked for without a smoke test, so none follows it",)
-
-
-def _fingerprint(request: RollbackRequest) -> str:
-    """Equal for identical requests, whoever sends them."""
-    circuits, only = (",".join(sorted(map(str, names))) for names in (request.circuits, request.only))
-    said = (request.environment, request.release_id, request.plant_id, circuits, only, request.to)
-    return hashlib.sha256("|".join(said).encode()).hexdigest()

@@ -134,6 +134,8 @@ class RollbackFormView:
     takes_all: bool = False
     newer_urls: Mapping[str, str] = field(default_factory=dict)
     """Release that is newer on the same circuits -> the page that takes it back; empty: for this reader there is none."""
+    limits: str = ""
+    """What of the release the visitor's link does not open; empty: it opens all of it."""
     problem: str = ""
     """Why the last confirmation was not taken."""
     view_url: str = ""

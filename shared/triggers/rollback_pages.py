@@ -10,6 +10,7 @@ from werkzeug.http import dump_cookie
 
 from shared.application.codes import LINK_IS_VOID, RollbackCodes
 from shared.application.queries import Queries, circuit_of
+from shared.application.rollback_affected import Newer
 from shared.application.rollback_preview import Previews
 from shared.application.rollbacks import Rollbacks
 from shared.application.views import RollbackFormView
@@ -139,19 +140,20 @@ def _form_page(
         takes_all=said.takes_all,
         problem=refused.detail if refused else "",
         view_url=_back(visitor),
-        newer_urls={one.release_id: _newer_url(visitor, one.release_id) for one in preview.newer},
+        newer_urls={one.release_id: _newer_url(visitor, one) for one in preview.newer},
+        limits=visitor.limits,
     )
     secure = settings().public_url.startswith("https://")
     set_cookie = dump_cookie(COOKIE, cookie, path="/rollbacks", httponly=True, samesite="Strict", secure=secure)
     return page(render_rollback_form(view), refused.status if refused else 200, {"Set-Cookie": set_cookie})
 
 
-def _newer_url(visitor: RollbackVisitor, release_id: str) -> str:
-    """Empty: who only looks can't go on from here."""
-    if visitor.claim is None:
+def _newer_url(visitor: RollbackVisitor, newer: Newer) -> str:
+    """Empty: who only looks can't go on from here, nor a link to what has ended and has a mail of its own."""
+    if visitor.claim is None or (visitor.needs_code and not newer.is_at_work):
         return ""
     by = {"link": visitor.link} if visitor.needs_code else {}
-    return f"/rollbacks/new?{urlencode({**by, 'release': release_id})}"
+    return f"/rollbacks/new?{urlencode({**by, 'release': newer.release_id})}"
 
 
 def _back(visitor: RollbackVisitor) -> str:

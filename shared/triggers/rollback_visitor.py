@@ -13,7 +13,7 @@ from werkzeug.http import parse_cookie
 
 from shared.application.ports import RollbackClaim
 from shared.application.queries import circuit_of
-from shared.application.rollback_affected import follows
+from shared.application.rollback_affected import newer_on
 from shared.application.rollbacks import RollbackRequest
 from shared.bootstrap import ports, settings
 from shared.domain.errors import RequestRefused
@@ -43,7 +43,9 @@ class RollbackVisitor:
     view_token: str = ""
     """A reader's own; it is carried on, for a fresh one would outlive it."""
     link: str = ""
-    """The personal one; it also opens what is newer on the same circuits."""
+    """The personal one; of a newer release it opens the circuits that both have, until that has a mail of its own."""
+    limits: str = ""
+    """What of the release it does not open; empty: it opens all of it."""
 
 
 def visitor_of(req: func.HttpRequest) -> RollbackVisitor:
@@ -80,11 +82,24 @@ def _visitor_of(req: func.HttpRequest) -> RollbackVisitor:
 
 
 def _about_newer(visitor: RollbackVisitor, release_id: str) -> RollbackVisitor:
-    """The way back from a release that is newer on the same circuits: while it is activated nobody has a mail of it."""
-    if not follows(release_id, visitor.request.release_id, ports()):
+    """The way back from a release that is at work on the link's own circuits: until it has ended nobody has a mail of it."""
+    own = visitor.request.release_id
+    newer = newer_on(own, release_id, ports())
+    if newer is None:
         detail = f"Release {release_id!r} is not newer than the one of this link on any of its circuits."
         raise RequestRefused(403, "Not what this link opens", detail)
-    return replace(visitor, request=_asked(release_id=release_id), about=f"release {release_id}")
+    if not newer.is_at_work:
+        detail = (
+            f"This link is about release {own}. Release {release_id} has ended: the way back from it is the link “Roll "
+            "back” in the mail about how it ended, or POST /api/rollbacks."
+        )
+        raise RequestRefused(403, "Not what this link opens", detail)
+    limits = (
+        f"This link is about release {own}: of release {release_id} it opens the circuits that both have. For others of it, "
+        "use the mail about the release before on those circuits, or POST /api/rollbacks."
+    )
+    request = replace(_asked(release_id=release_id), within=tuple(newer.circuits))
+    return replace(visitor, request=request, about=f"release {release_id}", limits=limits)
 
 
 def _by_link(claim: RollbackClaim | None, viewed: str, token: str) -> RollbackVisitor:

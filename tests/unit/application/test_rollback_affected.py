@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.application.rollback_affected import follows
+from shared.application.rollback_affected import newer_on
 from shared.application.rollback_preview import Previews, RollbackPreview
 from shared.application.rollbacks import RollbackRequest
 from shared.domain.errors import RequestRefused
@@ -75,11 +75,22 @@ def test_a_personal_link_leads_to_newer_releases_of_its_circuits_only(world: Pip
     world.release_all("20251210.5", Circuit(plant_id="PLANT009", circuit_id="C1"), build="5")
     rollback_id = world.roll_back(release_id=SECOND).rollback_id
     world.run()
-    assert follows(SECOND, RELEASE_ID, world.ports)
-    assert not follows(RELEASE_ID, SECOND, world.ports)
-    assert not follows("20251210.5", SECOND, world.ports)
-    assert not follows(rollback_id, RELEASE_ID, world.ports)
-    assert not follows("20300101.1", RELEASE_ID, world.ports)
+    newer = newer_on(RELEASE_ID, SECOND, world.ports)
+    assert newer is not None
+    assert newer.circuits == sorted((CIRCUIT, OTHER_CIRCUIT))
+    assert newer_on(SECOND, RELEASE_ID, world.ports) is None
+    assert newer_on(SECOND, "20251210.5", world.ports) is None
+    assert newer_on(RELEASE_ID, rollback_id, world.ports) is None
+    assert newer_on(RELEASE_ID, "20300101.1", world.ports) is None
+
+
+def test_what_a_caller_may_not_ask_for_is_no_part_of_the_release_for_them(world: PipelineWorld) -> None:
+    """Neither shown, nor taken along where nothing is chosen."""
+    (shown,) = preview(world, SECOND, within=(CIRCUIT,)).circuits
+    assert shown.name == str(CIRCUIT)
+    world.roll_back(release_id=SECOND, within=(CIRCUIT,))
+    world.run()
+    assert (world.lock().want, world.lock(OTHER_CIRCUIT).want) == (deployment_name(RELEASE_ID), deployment_name(SECOND))
 
 
 def test_a_release_that_waits_at_a_gate_is_named(world: PipelineWorld) -> None:
