@@ -4,7 +4,7 @@ What a lock wants is live only once that was seen. Until then a way back is unfi
 live, and the next request goes on with it instead of one further back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.application.locks import activation_by
@@ -13,7 +13,7 @@ from shared.application.ports import Ports
 from shared.application.rollback_affected import how_it_came
 from shared.application.way_back import WaysBack
 from shared.domain.errors import TransientError
-from shared.domain.model import Circuit, CircuitPhase, EndpointLock, Environment, LedgerEntry
+from shared.domain.model import Circuit, CircuitPhase, CircuitRun, EndpointLock, Environment, LedgerEntry, Release
 from shared.domain.naming import deployment_name, endpoint_name, is_rollback
 
 
@@ -25,6 +25,14 @@ class FoundTarget:
     problem: str = ""
     note: str = ""
     """What a caller should know of a target that is not simply the previous deployment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfRelease:
+    """The release that is to be taken back and its circuits, as they were read after the locks."""
+
+    release: Release
+    runs: Mapping[Circuit, CircuitRun]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +54,13 @@ class Targets:
     """The release that is to be taken back; empty: circuits were asked for by themselves."""
     to: str = ""
     """A deployment; empty: the previous one."""
+    of_release: OfRelease | None = None
 
     def of(self, circuit: Circuit, lock: EndpointLock | None, *, seen: str = "") -> FoundTarget:
         """Where this circuit goes, by its lock as it was just read. `seen`: what the caller said is live."""
         if lock is None or not lock.want:
             return FoundTarget(problem=f"{circuit}: nothing of ours is live in {self.environment}")
+        # One by one: a query for many would read the ledgers of all that lie between, which grow with every release.
         ledger = self.ports.endpoints.ledger(self.environment, circuit)
         way = self._way(lock, ledger)
         if not way.to:
@@ -114,14 +124,14 @@ class Targets:
 
     def _before_release(self, lock: EndpointLock, ledger: Sequence[LedgerEntry]) -> _Way:
         """What the run froze before it changed anything; in Test, what the ledger says it replaced there."""
-        found = self.ports.releases.release_and_run(self.release_id, lock.circuit)
-        if found is None:
+        run = self.of_release.runs.get(lock.circuit) if self.of_release else None
+        if self.of_release is None or run is None:
             return _Way(
                 problem=f"{lock.circuit}: nothing is kept of release {self.release_id}; name a deployment in `to`"
             )
-        run = found[1].row
+        at_work = not self.of_release.release.is_terminal
         switching = {CircuitPhase.STAGED, CircuitPhase.ACTIVATING}
-        under_way = lock.owner == self.release_id and not found[0].row.is_terminal and run.phase in switching
+        under_way = lock.owner == self.release_id and at_work and run.phase in switching
         if lock.want != run.deployment and not under_way:
             how = how_it_came(ledger, self.ports)
             return _Way(

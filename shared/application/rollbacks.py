@@ -9,7 +9,7 @@ from shared.application.plans import RollbackPlan
 from shared.application.ports import Ports
 from shared.application.rollback_repeats import answered, fingerprint
 from shared.application.rollback_request import Locks, RollbackRequest
-from shared.application.rollback_targets import Targets
+from shared.application.rollback_targets import OfRelease, Targets
 from shared.application.rollback_unknown import refuse_unknown
 from shared.domain.errors import RequestRefused, TransientError
 from shared.domain.model import (
@@ -63,7 +63,13 @@ class Rollbacks:
         return self._plan(request, self._locks(request))
 
     def _plan(self, request: RollbackRequest, locks: Locks) -> tuple[RollbackPlan, tuple[str, ...]]:
-        ways = Targets(ports=self.ports, environment=request.environment, release_id=request.release_id, to=request.to)
+        ways = Targets(
+            ports=self.ports,
+            environment=request.environment,
+            release_id=request.release_id,
+            to=request.to,
+            of_release=self._of_release(request),
+        )
         found = [ways.of(circuit, lock, seen=request.seen.get(circuit, "")) for circuit, lock in locks.items()]
         targets = tuple(one.target for one in found if one.target)
         problems = [one.problem for one in found if one.problem]
@@ -72,6 +78,14 @@ class Rollbacks:
         notes = (one.note for one in found if one.note)
         left_out = (f"left out: {problem}" for problem in problems)
         return RollbackPlan(environment=request.environment, targets=targets), (*notes, *left_out)
+
+    def _of_release(self, request: RollbackRequest) -> OfRelease | None:
+        """All its circuits in one read, after the locks: what a lock wants, its run has frozen before."""
+        if not request.release_id or request.to:
+            return None
+        stored = self.ports.releases.release(request.release_id)
+        runs = self.ports.releases.runs(request.release_id) if stored else ()
+        return OfRelease(release=stored.row, runs={run.row.circuit: run.row for run in runs}) if stored else None
 
     # --------------------------------------------------------------------------------- what is asked for
 

@@ -1,13 +1,24 @@
 """Unit: what a rollback of many circuits costs, counted in virtual time (R44)."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
-from benchmarks.rollback_200 import GOAL, MOST_CALLS, OLD_ID, WRITES_LEFT_BY_OTHERS, an_estate, circuit, roll_back
+from benchmarks.rollback_200 import (
+    GOAL,
+    MOST_CALLS,
+    NEW_ID,
+    OLD_ID,
+    WRITES_LEFT_BY_OTHERS,
+    an_estate,
+    circuit,
+    roll_back,
+)
 from shared.application.rollbacks import RollbackRequest, Rollbacks
 from shared.domain.commands import FanOut
 from shared.domain.naming import deployment_name
+from tests.support.builders import a_run
 
 
 @pytest.mark.parametrize("workers", [8, 24])
@@ -50,3 +61,22 @@ def test_switches_start_one_after_the_other_across_pages() -> None:
     starts = [at.total_seconds() for at in since]
     assert max(sum(start <= other < start + 1 for other in starts) for start in starts) <= 9
     assert world.live_default(circuit(0)) != deployment_name(OLD_ID)
+
+
+@pytest.mark.parametrize("circuits", [2, 200])
+def test_a_request_reads_one_ledger_per_circuit_and_everything_else_in_one_go(circuits: int) -> None:
+    """Of a release: its row and its circuits' rows before the locks and after them, whatever their number."""
+    world, _ = an_estate(circuits)
+    everything = tuple(map(circuit, range(circuits)))
+    old, new = deployment_name(OLD_ID), deployment_name(NEW_ID)
+    world.put(*(a_run(one, release_id=NEW_ID, deployment=new, previous_deployment=old) for one in everything))
+    for request in (
+        RollbackRequest(requested_by="ops", reason="test", release_id=NEW_ID),
+        RollbackRequest(requested_by="ops", reason="test", circuits=everything),
+    ):
+        world.releases.requests.clear()
+        world.endpoints.requests.clear()
+        plan, notes = Rollbacks(world.ports).plan(request)
+        assert (len(plan.targets), notes) == (circuits, ())
+        assert world.endpoints.requests == Counter(locks_of=1, ledger=circuits)
+        assert world.releases.requests == (Counter(release=2, runs=2) if request.release_id else Counter())
