@@ -108,15 +108,23 @@ def endpoint_tags(circuit: Circuit) -> dict[str, str]:
     return {"plant_id": circuit.plant_id, "circuit_id": circuit.circuit_id}
 
 
+SMOKE_PREFIX, BESIDE_PREFIX = "smoke-", "beside-"
+
+
 def smoke_job_name(release_id: str, gen: int, circuit: Circuit) -> str:
     """D14: the same job for the same try, however often it is asked for."""
     text = f"{release_id}|{gen}|{circuit.plant_id}|{circuit.circuit_id}"
-    return f"smoke-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"{SMOKE_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def beside_job_name(release_id: str, gen: int, circuit: Circuit) -> str:
     """The job in which the live model scores the test input of this try, to be compared with."""
-    return smoke_job_name(release_id, gen, circuit).replace("smoke-", "beside-", 1)
+    return smoke_job_name(release_id, gen, circuit).replace(SMOKE_PREFIX, BESIDE_PREFIX, 1)
+
+
+def is_job_of_ours(job_name: str) -> bool:
+    """Was it asked for by this name, or has the service named it?"""
+    return job_name.startswith((SMOKE_PREFIX, BESIDE_PREFIX))
 
 
 ROLLBACK_PREFIX = "rollback-"

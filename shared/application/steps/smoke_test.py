@@ -1,7 +1,6 @@
 """Step: score the new deployment on the circuit's test data, and judge the job, its logs and its output (R23-R29)."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,6 +8,7 @@ from shared.application.diagnosis import diagnose_timeout, failed, job_told
 from shared.application.plans import restored_model
 from shared.application.ports import TERMINAL_JOB_STATUSES, Job, Ports, ProvisioningState
 from shared.application.side_by_side import INPUT_ROWS, keep_predictions
+from shared.application.smoke_jobs import cancel, is_of_this_try, unnamed_job
 from shared.application.work import Work
 from shared.domain.comparison import Comparison, compare
 from shared.domain.errors import PermanentError
@@ -23,7 +23,7 @@ from shared.domain.events import (
 )
 from shared.domain.log_lines import LogFindings
 from shared.domain.model import CircuitRun, Environment, ProcessKind
-from shared.domain.naming import TEST_INPUT, expected_data_path, smoke_job_name
+from shared.domain.naming import TEST_INPUT, expected_data_path, is_job_of_ours, smoke_job_name
 from shared.domain.predictions import RowScan, Table, read_predictions
 from shared.domain.remedy import Remedy
 from shared.domain.smoke_verdict import (
@@ -42,8 +42,6 @@ AT_ONCE = timedelta(milliseconds=1)
 FAILED = "Failed"
 EXPECTED_OUTPUT, EXPECTED_COLUMNS = "expected_output.csv", "expected_columns.json"
 MOST_EXPECTED_BYTES = 1024 * 1024
-CLOCKS_DIFFER_BY = timedelta(seconds=10)
-"""At most, between ours and the service's."""
 
 
 def smoke_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
@@ -140,23 +138,15 @@ def _running(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StillRunni
 
 def _remembered(run: CircuitRun, ports: Ports, name: str) -> Job | None:
     """The job this attempt remembers under a name of the service's own making."""
-    if not run.job_name or run.job_name == name or run.job_name == _judged(run) or run.job_name.startswith("smoke-"):
+    if not run.job_name or run.job_name == name or run.job_name == _judged(run) or is_job_of_ours(run.job_name):
         return None
     job = ports.models.job(run.job_name)
-    return job if job and _is_of_this_attempt(run, job) else None
+    return job if job and is_of_this_try(run, job) else None
 
 
 def _unnamed(run: CircuitRun, ports: Ports) -> Job | None:
-    """Started by a try that could not remember it, on a service that ignores names: keep the oldest, cancel the rest."""
-    jobs = ports.models.smoke_jobs(endpoint=run.test_endpoint, deployment=run.deployment)
-    ours = [job for job in jobs if _is_of_this_attempt(run, job) and job.name != _judged(run)]
-    for job in ours[1:]:
-        _cancel(ports, job)
-    return ours[0] if ours else None
-
-
-def _is_of_this_attempt(run: CircuitRun, job: Job) -> bool:
-    return job.created_at is None or job.created_at >= run.since - CLOCKS_DIFFER_BY
+    """Started by a try that could not remember it."""
+    return unnamed_job(run, ports, deployment=run.deployment, judged=_judged(run))
 
 
 def _judged(run: CircuitRun) -> object:
@@ -165,20 +155,13 @@ def _judged(run: CircuitRun) -> object:
     return smoke.get("job_name") if isinstance(smoke, Mapping) else None
 
 
-def _cancel(ports: Ports, job: Job) -> None:
-    if job.status in TERMINAL_JOB_STATUSES:
-        return
-    with suppress(PermanentError):  # it ended in this very moment
-        ports.models.cancel_job(job.name)
-
-
 # ---------------------------------------------------------------------------------------------- judgement
 
 
 def _timed_out(work: Work, ports: Ports, job: Job, limit: TimeLimit) -> StepFailed:
     """Looked at before it is cancelled: what did it wait for?"""
     lines = diagnose_timeout(work.run, ports, job.name, job.studio_url)
-    _cancel(ports, job)
+    cancel(ports, job)
     then = (
         f"it is {job.status} by now"
         if job.status in TERMINAL_JOB_STATUSES

@@ -8,7 +8,7 @@ from shared.application.queries import Queries
 from shared.domain.commands import FanOut
 from shared.domain.errors import TransientError
 from shared.domain.model import CircuitPhase, Environment, Moment, ReleasePhase, Round
-from shared.domain.naming import check_id
+from shared.domain.naming import beside_job_name, check_id, smoke_job_name
 from shared.domain.rows import RELEASE_KEY
 from tests.support.builders import CIRCUIT, OTHER_CIRCUIT, THIRD_CIRCUIT
 from tests.support.fake_models import JobPlan
@@ -82,6 +82,38 @@ def test_the_rollback_ends_before_its_smoke_test_begins(twice: PipelineWorld) ->
     twice.run()
     assert twice.release(started.rollback_id) == rollback
     assert the_circuit(twice, started.rollback_id)["phase"] == "tested"
+
+
+def test_what_somebody_else_scores_on_the_same_deployment_is_neither_judged_nor_cancelled(twice: PipelineWorld) -> None:
+    """D14: a newer release may compare itself with what was restored; its job has another name of our making."""
+    theirs = beside_job_name("20251212.1", 1, CIRCUIT)
+    started = twice.roll_back(CIRCUIT, smoke_test=True)
+    twice.run(lambda: twice.phase(started.rollback_id) is ReleasePhase.SUCCEEDED)
+    twice.models.plan_job(CIRCUIT, JobPlan(statuses=("Running", "Failed"), takes=timedelta(hours=1)))
+    twice.models.start_smoke_job(endpoint=ENDPOINT, deployment=FIRST, circuit=CIRCUIT, job_name=theirs)
+    twice.models.plan_job(CIRCUIT, JobPlan())
+    twice.run()
+    circuit = the_circuit(twice, started.rollback_id)
+    assert (circuit["phase"], circuit["job_name"]) == (
+        "tested",
+        smoke_job_name(check_id(started.rollback_id), 1, CIRCUIT),
+    )
+    assert twice.models.cancelled_jobs == []
+
+
+def test_a_check_cancels_jobs_whose_answers_were_lost_like_any_smoke_test(twice: PipelineWorld) -> None:
+    """D14: the oldest is kept and judged."""
+    twice.models.plan_job(CIRCUIT, JobPlan(honour_name=False, takes=timedelta(minutes=2)))
+    started = twice.roll_back(CIRCUIT, smoke_test=True)
+    twice.run(lambda: twice.phase(started.rollback_id) is ReleasePhase.SUCCEEDED)
+    lost = [
+        twice.models.start_smoke_job(endpoint=ENDPOINT, deployment=FIRST, circuit=CIRCUIT, job_name="lost").name
+        for _ in range(2)
+    ]
+    twice.run()
+    circuit = the_circuit(twice, started.rollback_id)
+    assert (circuit["phase"], circuit["job_name"]) == ("tested", lost[0])
+    assert twice.models.cancelled_jobs == lost[1:]
 
 
 def test_a_failed_smoke_test_changes_nothing_about_the_rollback_and_is_told(twice: PipelineWorld) -> None:
