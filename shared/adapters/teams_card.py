@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from shared.application.answers import ASKING, SAID, answer_told, answers, going, how_many, letter_gate
 from shared.application.evidence import attention
+from shared.application.findings import own_error, told_once
 from shared.application.gate_texts import GATE_TITLES
 from shared.application.next_action import next_action
 from shared.application.ports import Letter
@@ -172,16 +173,18 @@ def _circuits(letter: Letter) -> list[Json]:
 
 
 def _lines(letter: Letter) -> Sequence[str]:
+    shared = told_once(letter.runs)
+
     def worst_first(run: CircuitRun) -> tuple[bool, bool, bool, Circuit]:
         unasked = _asks(letter) and run.phase in NEUTRAL
         return run.phase not in UNSUCCESSFUL, unasked, _asks(letter) and not attention(run), run.circuit
 
-    return [_line(run, letter) for run in sorted(letter.runs, key=worst_first)]
+    return [_line(run, letter, shared) for run in sorted(letter.runs, key=worst_first)]
 
 
-def _line(run: CircuitRun, letter: Letter) -> str:
+def _line(run: CircuitRun, letter: Letter, shared: Sequence[str]) -> str:
     if run.phase in UNSUCCESSFUL:
-        return f"✗ {run.circuit}: {run.phase}, {run.error}"
+        return f"✗ {run.circuit}: {run.phase}, {own_error(run, shared)}"
     if _asks(letter) and run.phase not in NEUTRAL:
         found = attention(run)
         return (

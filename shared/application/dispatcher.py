@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.application import gate_opening, notices, quorum_notices
 from shared.application.checks import Checks
+from shared.application.findings import is_told, own_error, told_once
 from shared.application.ports import Change, Ports, Sendable, Update, Versioned
 from shared.application.release_evidence import with_bundle, without_bundle
 from shared.application.settle import settle
@@ -243,12 +244,10 @@ class Dispatcher:
     def _why_ended(self, release: Release, round_: Round, *, unsuccessful: bool) -> str:
         if not unsuccessful and not release.died and round_ is not Round.REVERSION:
             return f"cancelled by {release.cancel_requested_by}" if release.cancel_requested_by else ""
-        errors = [release.died] if release.died else []
-        errors += [
-            f"{stored.row.circuit}: {stored.row.error}"
-            for stored in self.ports.releases.runs(release.release_id)
-            if stored.row.error
-        ]
+        runs = [stored.row for stored in self.ports.releases.runs(release.release_id) if stored.row.error]
+        shared = told_once(runs)
+        errors = [*([release.died] if release.died else []), *shared]
+        errors += [f"{run.circuit}: {own_error(run, shared, refers=False)}" for run in runs if not is_told(run, shared)]
         more = f"; and {len(errors) - REASONS_TOLD} more" if len(errors) > REASONS_TOLD else ""
         return "; ".join(errors[:REASONS_TOLD]) + more
 

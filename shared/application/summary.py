@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
+from shared.application.findings import own_error, told_once
 from shared.application.locks import hold_told
 from shared.application.next_action import diagnosis, has_failed, next_action
 from shared.application.phases_told import round_name, words
@@ -143,7 +144,7 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
     ordered = sorted(runs, key=lambda run: run.circuit)
     failed = [run for run in ordered if has_failed(run)]
     others = [run for run in ordered if not has_failed(run)]
-    table = activation_rows(release, runs)
+    table, shared = activation_rows(release, runs), told_once(failed)
     lines = [
         RULE,
         f"❌ Release {release.release_id} {words(release.phase)}{f': {left}' if (left := not_as_it_was(table)) else ''}",
@@ -151,7 +152,7 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
         f"Release ID: {release.release_id}",
         f"Build ID: {release.build_id}",
         *([f"Reason: {told}"] if (told := reason_told(release, runs)) else []),
-        *(["", "Failed Circuits:", *(line for run in failed for line in _failed_lines(run))] if failed else []),
+        *(["", "Failed Circuits:", *(line for run in failed for line in _failed_lines(run, shared))] if failed else []),
         *(
             ["", "Other Circuits:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in others)]
             if others
@@ -169,13 +170,16 @@ def failure_report(release: Release, runs: Sequence[CircuitRun], marked: Sequenc
 def reason_told(release: Release, runs: Sequence[CircuitRun]) -> str:
     """Why the release ended, for a text that goes on with the circuits: what they say themselves is not said twice."""
     failed = [run for run in runs if has_failed(run)]
+    shared, count = told_once(failed), f"{len(failed)} of {len(runs)} circuits did not come through"
+    if shared:
+        return f"{count}: {'; '.join(shared)}"
     repeated = any(run.error and f"{run.circuit}: {run.error}"[:MOST_COMPARED] in release.reason for run in failed)
-    return f"{len(failed)} of {len(runs)} circuits did not come through" if repeated else release.reason
+    return count if repeated else release.reason
 
 
-def _failed_lines(run: CircuitRun) -> Iterator[str]:
+def _failed_lines(run: CircuitRun, shared: Sequence[str]) -> Iterator[str]:
     where = f" in {round_name(run.error_round)}" if run.error_round else ""
-    yield f"   - {_spaced(run)}: {words(run.phase)}{where}: {run.error or 'no reason was recorded'}"
+    yield f"   - {_spaced(run)}: {words(run.phase)}{where}: {own_error(run, shared) or 'no reason was recorded'}"
     yield from (f"       {line}" for line in diagnosis(run))
 
 

@@ -551,9 +551,11 @@ STEP_OF: Mapping[CircuitPhase, StepKind] = {
 WORKING_PHASES = frozenset(STEP_OF) | {C.QUEUED}
 
 DIAGNOSIS = "diagnosis"
+FINDINGS = "findings"
+"""What an inspection found: the circuit's own, and what other circuits of the release share."""
 LIVE_INSTEAD = "live_instead"
 """What somebody made live after a circuit was staged: it was not switched, so that stays."""
-OF_FAILURES = frozenset({DIAGNOSIS, LIVE_INSTEAD})
+OF_FAILURES = frozenset({DIAGNOSIS, FINDINGS, LIVE_INSTEAD})
 """The evidence that explains a failure; it goes when the work is done anew."""
 FACTS_MERGED = frozenset({"evidence"})
 NO_FACTS = frozenset({"at", "why", "by"})

@@ -3,6 +3,7 @@
 from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
 
 from shared.application.evidence import schema_findings
+from shared.application.findings import own_error, told_once
 from shared.application.gate_texts import GATE_TITLES, who_must_approve
 from shared.application.next_action import advice, diagnosis, found, next_action
 from shared.application.phases_told import round_name, words
@@ -54,8 +55,10 @@ ENVIRONMENT.globals.update(
     STAGES=STAGES,
     next_action=next_action,
     outcome=outcome,
+    own_error=own_error,
     reason_told=reason_told,
     requester_told=requester_told,
+    told_once=told_once,
     too_few=too_few,
     took=took_told,
     who_must_approve=who_must_approve,

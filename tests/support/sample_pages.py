@@ -503,6 +503,7 @@ def sample_letters() -> Mapping[str, Letter]:
         "gate-reminder": a_letter(Moment.GATE_REMINDER, gates=(one_vote,)),
         "gate-out-of-reach": a_letter(
             Moment.GATE_OUT_OF_REACH,
+            release=a_release(requested_by="mona@example.com", requester_signed_in=True),
             out_of_reach=(
                 "1 person must approve, and of those in APPROVERS (mona@example.com) nobody can. mona@example.com asked for "
                 "this release and may not decide (REQUESTER_MAY_APPROVE is off)."

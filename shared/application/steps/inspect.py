@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 
 from shared.application.diagnosis import failed, next_line
+from shared.application.findings import as_evidence, numbered
 from shared.application.live import Live, live_evidence, metrics_of, read_live
 from shared.application.locks import marks
 from shared.application.ports import Deployment, Endpoint, ModelVersion, Ports, ProvisioningState
@@ -62,6 +63,8 @@ class _Inspection:
     work: Work
     ports: Ports
     findings: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
+    """Those of them that other circuits of the release run into as well."""
     remedies: set[Remedy] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     evidence: dict[str, object] = field(default_factory=dict)
@@ -91,13 +94,11 @@ class _Inspection:
 
 
 def _refused(seen: _Inspection) -> StepFailed:
-    count = len(seen.findings)
-    told = (
-        "; ".join(f"({n}) {finding}" for n, finding in enumerate(seen.findings, 1)) if count > 1 else seen.findings[0]
-    )
     remedy = remedy_of_all(seen.remedies)
     lines = () if remedy.is_retry else (next_line(remedy),)
-    return failed(seen.ports, f"{count} findings: {told}" if count > 1 else told, lines)
+    own = [finding for finding in seen.findings if finding not in seen.shared]
+    told = failed(seen.ports, numbered(seen.findings), lines)
+    return replace(told, evidence={**told.evidence, **as_evidence(own, seen.shared)})
 
 
 # ------------------------------------------------------------------------------------------- the Dev model
@@ -306,9 +307,9 @@ def _region_room(seen: _Inspection) -> None:
             ] = None
     for environment, rooms in region_rooms(seen.work, seen.ports, uses).items():
         quota[f"{environment}_region"] = {room.what: room.as_json() for room in rooms}
-        findings |= dict.fromkeys(str(room) for room in rooms if room.missing)
+        seen.shared += [told for room in rooms if room.missing and (told := str(room)) not in seen.shared]
     seen.evidence["quota"] = {**_quota(seen), **quota}
-    for finding in findings:
+    for finding in (*findings, *seen.shared):
         seen.find(finding, Remedy.SETTINGS)
 
 
