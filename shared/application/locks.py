@@ -53,6 +53,8 @@ class LockOnHold:
 def take_lock(work: Work, ports: Ports) -> LockTaken | LockWaits | LockLost | LockOnHold:
     """Own the circuit's production endpoint. Every taking raises the fence, also that of one's own lock.
 
+    The owner's row may change after the look: an older release that is retried then finds this newer owner and yields.
+
     Raises:
         ConflictError: somebody else wrote the lock meanwhile.
     """
@@ -140,6 +142,8 @@ def marks_of(lock: EndpointLock | None, release_id: str, now: datetime) -> Mappi
 
 def import_default(ports: Ports, taken: LockTaken, default: str) -> None:
     """R59: a default from before us becomes the ledger's first row, so that a rollback finds it.
+
+    That there is none was read under `taken`: ledger rows come with a write of the lock only, which would make this fail.
 
     Raises:
         ConflictError: somebody else wrote the lock meanwhile.

@@ -240,6 +240,10 @@ def raise_fence(work: Work, ports: Ports) -> bool:
 
 
 def _is_still_there(work: Work, ports: Ports) -> bool:
+    """Asked after the lock was read, and not again: who gives an activation up raises the fence first, so a late want loses.
+
+    One of a rollback, or in Test, that comes later still is what was asked for, as long as nobody else had the lock since.
+    """
     found = ports.releases.release_and_run(work.release.release_id, work.run.circuit)
     return found is not None and (found[1].row.phase, found[1].row.gen) == (work.run.phase, work.run.gen)
 
