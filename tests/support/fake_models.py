@@ -385,13 +385,13 @@ class FakeModels:
         self._enter("has_running_jobs", environment=environment, endpoint=endpoint, deployment=deployment)
         if (environment, endpoint, deployment) in self.busy:
             return True
-        mine = [job for job in self._jobs.values() if (job.endpoint, job.deployment) == (endpoint, deployment)]
+        mine = [job for job in tuple(self._jobs.values()) if (job.endpoint, job.deployment) == (endpoint, deployment)]
         return environment is Environment.TEST and any(job.status not in TERMINAL_JOB_STATUSES for job in mine)
 
     def region_use(self, environment: Environment, *, count_from: int) -> RegionUse:
         self._enter("region_use", environment=environment, count_from=count_from)
         region = self.regions[environment]
-        there = {place: held for place, held in self._endpoints.items() if self.regions[place[0]] == region}
+        there = {place: held for place, held in tuple(self._endpoints.items()) if self.regions[place[0]] == region}
         counted = len(there) + len(self.others[region]) >= count_from
         return RegionUse(
             region=region,
@@ -405,7 +405,7 @@ class FakeModels:
         self._enter("create_endpoint", environment=environment, name=name, tags=dict(tags))
         if problem := name_problem(name):
             raise PermanentError(problem)
-        for other, taken in self._endpoints:
+        for other, taken in tuple(self._endpoints):
             if taken == name and other is not environment and self.regions[other] == self.regions[environment]:
                 raise PermanentError(f"the name {name} is taken in {self.regions[environment]} by another workspace")
         if name in self.others[self.regions[environment]]:
@@ -474,7 +474,7 @@ class FakeModels:
 
     def smoke_jobs(self, *, endpoint: str, deployment: str) -> Sequence[Job]:
         self._enter("smoke_jobs", endpoint=endpoint, deployment=deployment)
-        found = [job for job in self._jobs.values() if (job.endpoint, job.deployment) == (endpoint, deployment)]
+        found = [job for job in tuple(self._jobs.values()) if (job.endpoint, job.deployment) == (endpoint, deployment)]
         return tuple(self._as_job(job) for job in sorted(found, key=lambda job: job.created_at))
 
     def job(self, job_name: str) -> Job | None:
