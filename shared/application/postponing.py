@@ -1,7 +1,7 @@
 """Use cases: a message that can't be handled now, because state is out of reach, comes again later."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.application.messages import kind_of
 from shared.application.ports import Ports, Sendable
@@ -22,7 +22,8 @@ def postpone(command: Sendable, error: TransientError | ConfigurationError, port
     A role that was taken away is waited for like a service that is down: ten deliveries at once would not outlast it.
 
     The number in its id is the time: counting on from the message's own would meet the sweeper's numbers, and
-    duplicate detection would drop it.
+    duplicate detection would drop it. Copies of one message that are put off within one wait become one: the first
+    of them is not due before the others were put off, so it sees what they have left. Else each copy breeds copies.
 
     Raises:
         TransientError, ConfigurationError: the bus does not take it either, or it has been put off for a day; the host delivers the
@@ -33,7 +34,7 @@ def postpone(command: Sendable, error: TransientError | ConfigurationError, port
     wish = error.retry_after if isinstance(error, TransientError) else None
     wait = max(wish or timedelta(), min(FIRST_WAIT * 2 ** min(command.postponed, 10), LONGEST_WAIT))
     now = ports.clock.now()
-    again = replace(command, redrive=int(now.timestamp()), postponed=command.postponed + 1, delay=wait)
+    again = replace(command, redrive=_number(now, wait, command.postponed), postponed=command.postponed + 1, delay=wait)
     log.warning(
         "state out of reach; message postponed",
         action="message_postponed",
@@ -47,3 +48,8 @@ def postpone(command: Sendable, error: TransientError | ConfigurationError, port
     except (TransientError, ConfigurationError):
         ports.clock.pause(PAUSE_BEFORE_RAISING)
         raise error from None
+
+
+def _number(now: datetime, wait: timedelta, postponed: int) -> int:
+    """The same for copies that were put off equally often, for as long as the first of them is not due."""
+    return int(now.timestamp() // wait.total_seconds()) * 10_000 + postponed

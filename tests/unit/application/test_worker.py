@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.application.dead_letters import DeadLetters
-from shared.application.messages import to_json
+from shared.application.messages import message_id, to_json
 from shared.application.ports import Ports
 from shared.application.work import Work
 from shared.application.worker import MOST_PUT_RIGHTS, Worker
@@ -255,7 +255,27 @@ def test_with_the_state_out_of_reach_the_message_comes_again_under_a_new_id(
     worker(inspecting, never).handle(replace(command, redrive=1, postponed=2))
 
     [again] = inspecting.bus.sent
-    assert again == replace(command, redrive=int(NOW.timestamp()), postponed=3, delay=timedelta(seconds=20))
+    assert again == replace(command, redrive=again.redrive, postponed=3, delay=timedelta(seconds=20))
+    assert again.redrive > 10**9, "the sweeper's own numbers are small"
+
+
+def test_copies_that_are_put_off_while_the_first_waits_become_one_message(inspecting: PipelineWorld) -> None:
+    """Rule 8: else each copy of a message breeds copies, wait after wait, for as long as an outage lasts."""
+    copies = [replace(message(inspecting), redrive=redrive, postponed=6) for redrive in (0, 1, 1)]  # 5 min from now on
+
+    def down(_request: str) -> None:
+        raise TransientError("storage is down")
+
+    inspecting.releases.on_request = down
+    for copy in copies:
+        worker(inspecting, never).handle(copy)
+        inspecting.clock.forward(timedelta(seconds=99))
+    [first, second, third] = map(message_id, inspecting.bus.sent)
+    inspecting.clock.forward(timedelta(seconds=3))
+    worker(inspecting, never).handle(copies[0])
+
+    assert first == second == third
+    assert message_id(inspecting.bus.sent[-1]) != first, "the first is due by now, and may have been handled already"
 
 
 def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(inspecting: PipelineWorld) -> None:
