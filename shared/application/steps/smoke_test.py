@@ -90,6 +90,8 @@ def _look(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             return _timed_out(work, ports, job, limit)
         case JobVerdict.ENDED_BADLY:
             return _ended_badly(work, ports, job)
+        case JobVerdict.COMPLETED if job.name != run.job_name:
+            return StillRunning(check_in=AT_ONCE, facts={"job_name": job.name})  # production looks for the job by it
         case JobVerdict.COMPLETED:
             return _completed(work, ports, job)
 

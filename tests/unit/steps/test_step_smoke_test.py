@@ -373,6 +373,20 @@ def test_a_service_that_ignores_the_name_is_remembered_by_its_own(deployed: Worl
     assert len(deployed.models.calls("start_smoke_job")) == 1
 
 
+def test_a_nameless_job_that_had_ended_when_it_was_found_is_remembered_by_its_own_name(deployed: World) -> None:
+    """D14: its starter died before it could write the name; behind gate 2 the job is looked for by what the row says."""
+    plan(deployed, honour_name=False, takes=timedelta(minutes=2))
+    deployed.look(smoke_test)
+    deployed.models.start_smoke_job(endpoint=ENDPOINT, deployment=DEPLOYMENT, circuit=CIRCUIT, job_name=JOB)
+    deployed.clock.forward(timedelta(minutes=3))
+    deployed.models.job("batchjob-0001")  # the list tells what it was when it was looked at last
+
+    event = deployed.until_decided(smoke_test)
+
+    assert isinstance(event, SmokeTestPassed)
+    assert deployed.run().job_name == "batchjob-0001"
+
+
 def test_of_several_nameless_jobs_the_oldest_is_kept_and_the_others_are_cancelled(deployed: World) -> None:
     """Two invocations whose answers were lost, on a service that ignores the name."""
     plan(deployed, honour_name=False, takes=timedelta(minutes=2))
