@@ -64,6 +64,7 @@ class Approvers:
             view = Gates(self.universe.ports).view(claim)
             if self.engine.current is not None and self.engine.current.effects:
                 raise Violation("I9: looking at a gate wrote something")
+            self.universe.watch.gates.shown(view)
             digest = view.gate.digest if view.gate else ""
             wait = self.engine.seconds(600, 7_200) if script == "slow reader" else self.engine.seconds(1, 60)
             self.engine.after(wait, lambda: self._post(claim, code, script, digest))

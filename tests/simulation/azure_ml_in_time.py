@@ -1,13 +1,22 @@
 """Azure ML in virtual time: operations that take as long as the weather says, and sometimes fail or never end."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from shared.application.ports import ProvisioningState
+from shared.domain.log_lines import LogLine
 from shared.domain.model import Circuit, Environment
 from tests.simulation.engine import Engine
 from tests.simulation.faults import Weather
 from tests.support.fake_models import FakeModels, JobPlan, _Settling
 
+FAILURES: tuple[dict[str, Any], ...] = (
+    {"statuses": ("Failed",)},
+    {"error_lines": (LogLine(file="user_logs/std_log.txt", line=3, text="ValueError: NaN"),)},
+    {"predictions": None},
+)
+"""How a job does not do what it has to: it says so, only its log does, or it leaves nothing."""
 ENDLESS = timedelta(hours=26)
 
 
@@ -57,14 +66,8 @@ class SimModels(FakeModels):
 
     def plan_next_job(self, circuit: Circuit) -> None:
         failed = self._weather.is_bad() and self._engine.chance(self._weather.faults.failing)
-        self.plan_job(
-            circuit,
-            JobPlan(
-                statuses=("Failed",) if failed else ("Completed",),
-                takes=self._time(30, 400),
-                honour_name=self._honours_names,
-            ),
-        )
+        plan = JobPlan(statuses=("Completed",), takes=self._time(30, 400), honour_name=self._honours_names)
+        self.plan_job(circuit, replace(plan, **self._engine.random.choice(FAILURES)) if failed else plan)
 
     def start_smoke_job(self, *, endpoint: str, deployment: str, circuit: Circuit, job_name: str):  # noqa: ANN201
         self.plan_next_job(circuit)

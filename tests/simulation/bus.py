@@ -38,6 +38,8 @@ class SimBus:
     """Of duplicate detection."""
     handle: Callable[[Message], None] = lambda _message: None
     bury: Callable[[Message], None] = lambda _message: None
+    hindered: Callable[[Message], None] = lambda _message: None
+    """A message was not handled to its end."""
     known: dict[str, datetime] = field(default_factory=dict)
     waiting: dict[int, Message] = field(default_factory=dict)
     """What will be delivered."""
@@ -133,6 +135,7 @@ class SimBus:
         crashed = isinstance(outcome, Crash)
         if not crashed and not isinstance(outcome, Exception):
             raise outcome
+        self.hindered(message)
         if not self.redelivers and not message.dead:
             self.lost += 1
             self.engine.note(f"lost {message.name}")

@@ -38,6 +38,8 @@ class Task:
     """Port calls at which it stops, and for how long."""
     is_message: bool = False
     """A message is handled: whatever happens, it is delivered again."""
+    about: tuple[str, object] | None = None
+    """The release and circuit that its message speaks of."""
     past: tuple[str, object] | None = None
     """The release and circuit it spoke of, if their state was over when it came."""
     has_thread: bool = False

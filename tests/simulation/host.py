@@ -34,6 +34,8 @@ class Host:
         self._note_if_past(message)
         try:
             command = parse_message(message.body)
+            if not message.is_forged:
+                self.universe.watch.work.delivered(command)
             redelivered = message.deliveries > 1
             if isinstance(command, RunStep):
                 Worker(self.universe.ports).handle(command, redelivered=redelivered)
@@ -76,8 +78,11 @@ class Host:
     def _note_if_past(self, message: Message) -> None:
         """A message about a state that is over must leave its circuit alone."""
         command, row = self._row_of(message)
-        if self.engine.current and command and row and not is_current(command, row):
-            self.engine.current.past = (command.release_id, command.circuit)
+        if not self.engine.current or not command:
+            return
+        self.engine.current.about = (command.release_id, command.circuit)
+        if row and not is_current(command, row):
+            self.engine.current.past = self.engine.current.about
 
     @staticmethod
     def read(message: Message) -> Sendable | None:

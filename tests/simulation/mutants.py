@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.simulation import defects_in_endpoints, defects_in_flow, defects_in_messages, defects_in_state
+from tests.simulation import (
+    defects_in_bounds,
+    defects_in_checks,
+    defects_in_endpoints,
+    defects_in_flow,
+    defects_in_messages,
+    defects_in_state,
+)
 from tests.simulation.defects import Mutant, switched_on
 from tests.simulation.universe import Nets, simulate
 
@@ -26,6 +33,8 @@ MUTANTS = (
     *defects_in_flow.DEFECTS,
     *defects_in_endpoints.DEFECTS,
     *defects_in_messages.DEFECTS,
+    *defects_in_bounds.DEFECTS,
+    *defects_in_checks.DEFECTS,
 )
 
 

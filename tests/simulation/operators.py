@@ -23,12 +23,12 @@ class Operators:
 
     def __init__(self, universe: "Universe") -> None:
         self.universe, self.engine = universe, universe.engine
-        self.reads_mail = False
+        self.improvise = False
         """In runs whose plan is the seed's."""
 
     def told(self, letter: Letter) -> None:
         """A release has failed: who is in a hurry retries it at once, while others are still at work on its end."""
-        if self.reads_mail and self.universe.hasty and self.engine.chance(0.4):
+        if self.improvise and self.universe.hasty and self.engine.chance(0.4):
             release_id = letter.notice.release_id
             self._retry_later(release_id, self.engine.seconds(1, self.engine.random.choice([10, 60])), {})
 
@@ -132,6 +132,30 @@ class Operators:
                 self.engine.note(f"refused: {refused.detail}")
 
         self.engine.after(wait, lambda: self.universe.host.do("operator rolls back", ask, tries=3))
+
+    def hold_sometimes(self, circuit: Circuit) -> None:
+        """Somebody has doubts when it is staged, or sees something when it is live."""
+        if not (self.improvise and self.universe.weather.is_bad() and self.engine.chance(0.08)):
+            return
+        wait = self.engine.seconds(0.1, self.engine.random.choice([5, 60, 3_600]))
+        length = timedelta(hours=self.engine.random.choice([1, 48, 480]))
+        self.engine.after(wait, lambda: self._hold(circuit, length))
+        if self.engine.chance(0.5):
+            self.lift_later(wait + self.engine.seconds(60, 90_000), circuit)
+        if self.engine.chance(0.4):
+            request = RollbackRequest(requested_by="ops", reason="after all", circuits=(circuit,))
+            self.roll_back_later(wait + self.engine.seconds(60, 3_600), request)
+
+    def _hold(self, circuit: Circuit, length: timedelta) -> None:
+        holds, until = Holds(self.universe.ports), self.engine.now() + length
+
+        def ask() -> None:
+            try:
+                holds.hold(circuit, until=until, by="ops", why="by script")
+            except RequestRefused as refused:
+                self.engine.note(f"refused: {refused.detail}")
+
+        self.universe.host.do(f"operator holds {circuit} for {length}", ask, tries=3)
 
     def lift_later(self, wait: timedelta, circuit: Circuit) -> None:
         def ask() -> None:

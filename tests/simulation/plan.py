@@ -1,9 +1,12 @@
 """What is going to happen in a run: who builds what and when, what people do, and which services are out of reach."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.domain.model import Circuit
-from tests.simulation.engine import START
+from shared.domain.policy import Policy
+from tests.simulation.engine import START, Engine
 
 if TYPE_CHECKING:
     from tests.simulation.universe import Universe
@@ -17,6 +20,24 @@ CIRCUITS = tuple(
         ("P3", "C1"),
     )
 )
+
+
+SHORT = {
+    "inspect_limit": timedelta(minutes=4),
+    "promote_limit": timedelta(minutes=6),
+    "deploy_limit": timedelta(minutes=8),
+    "smoke_limit": timedelta(minutes=6),
+    "activate_limit": timedelta(minutes=4),
+    "restore_limit": timedelta(minutes=4),
+}
+"""Limits that a slow service, or a worker that stands still for minutes, does not keep."""
+
+
+def seeded_policy(engine: Engine) -> Policy:
+    """In every fourth run each step has minutes instead of an hour."""
+    quorum, slots = 2 if engine.chance(0.1) else 1, engine.random.choice([1, 2, 5])
+    policy = Policy(min_approvers=quorum, smoke_slots=slots)
+    return replace(policy, **SHORT) if engine.chance(0.25) else policy
 
 
 def seeded_plan(universe: "Universe") -> None:
@@ -36,7 +57,9 @@ def seeded_plan(universe: "Universe") -> None:
         broken = tuple(c for c in mine if chance(0.06))
         universe.builds.upload_later(wait, release_id, mine, number, broken)
         universe.operators.operate(release_id, wait, mine)
-    universe.operators.reads_mail = True
+    universe.operators.improvise = True
+    if chance(0.15):
+        universe.inbox.unreachable = frozenset(universe.ports.audience.operators)
     universe.operators.roll_back_sometimes(circuits)
     universe.outside.plan(circuits)
     universe.forger.forge_sometimes(ids, circuits)

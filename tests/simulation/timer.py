@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.universe import Universe
 
 TICK = timedelta(minutes=1)
+SERVICES = ("releases", "endpoints", "slots", "bus", "models", "mail")
 
 
 class Timer:
@@ -66,6 +67,10 @@ class Timer:
             raise Violation(f"the sweeper raised {type(outcome).__name__}: {outcome}") from outcome
         if outcome is None and not self.universe.weather.is_out("releases"):
             self.universe.watch.smoke_slots.swept()
+        if outcome is None and not any(map(self.universe.weather.is_out, SERVICES)):
+            self.universe.watch.limits.swept()
+        else:
+            self.universe.watch.limits.hindered()
         due = self.engine.now() if outcome is not None else self._next_due()
         if due is None:
             return
@@ -95,6 +100,7 @@ class Timer:
             if RELEASE_KEY not in rows:
                 return self.engine.now()
             found += self._dues(rows[RELEASE_KEY].row, [stored.row for stored in rows.values()])
+            found += self.universe.watch.limits.next_look(rows[RELEASE_KEY].row)
         return min(found, default=None)
 
     def _dues(self, release: Release, rows: list[Any]) -> list[datetime]:

@@ -9,8 +9,10 @@ from typing import Any
 
 from shared.application import fanout
 from shared.application.ports import ActiveRelease, Audience, GateClaim, Letter, Naming, Ports
+from shared.domain.errors import TransientError
 from shared.domain.model import (
     Channel,
+    Circuit,
     Release,
 )
 from shared.domain.policy import Policy
@@ -27,7 +29,7 @@ from tests.simulation.invariants.invariants import Invariants
 from tests.simulation.invariants.seen import Seen
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside
-from tests.simulation.plan import seeded_plan
+from tests.simulation.plan import seeded_plan, seeded_policy
 from tests.simulation.result import Result
 from tests.simulation.timer import Timer
 from tests.support.circuit_world import ESTATE
@@ -70,8 +72,12 @@ class Inbox:
 
     arrived: Callable[[Letter], None]
     keys: list[str] = field(default_factory=list)
+    unreachable: frozenset[str] = frozenset()
+    """Whose mailbox never takes anything."""
 
     def deliver(self, letter: Letter) -> None:
+        if letter.notice.recipient in self.unreachable:
+            raise TransientError(f"{letter.notice.recipient}: 421 try again later")
         self.keys.append(f"{letter.notice.release_id} {notice_key(letter.notice)}")
         self.arrived(letter)
 
@@ -121,11 +127,13 @@ class Universe:
                 models=self.models,
                 changed=self.timer.state_changed,
                 going_live=self.operators.roll_back_at_once,
-                stands=self.outside.stands,
-            )
+                stands=self._stands,
+            ),
+            self.evidence,
+            ESTATE,
         )
-        quorum = 2 if not policy and chance(0.1) else 1
-        self.policy = policy or Policy(min_approvers=quorum, smoke_slots=seeded.choice([1, 2, 5]))
+        self.bus.hindered = lambda message: self.watch.limits.hindered(self.host.read(message))
+        self.policy = policy or seeded_policy(self.engine)
         self.ports = self._ports()
         self.plan: Callable[[], None] = lambda: seeded_plan(self)
 
@@ -148,6 +156,10 @@ class Universe:
             policy=self.policy,
             estate=ESTATE,
         )
+
+    def _stands(self, circuit: Circuit) -> None:
+        self.outside.stands(circuit)
+        self.operators.hold_sometimes(circuit)
 
     def run(self) -> Result:
         """To the end, or to the first violation."""
