@@ -89,6 +89,8 @@ class Approvers:
                 claim, answer, by=claim.recipient, how=f"by the link sent to {claim.recipient}", needs_code=True
             )
             self.engine.note(f"{claim.gate} of {claim.release_id}: {outcome.verdict} {outcome.message}")
+            nonce = outcome.view.gate.nonce if outcome.view.gate else ""
+            self.universe.watch.decisions.answered(claim, answer, outcome.verdict, nonce=nonce, right_code=code)
             counted = outcome.verdict in {Verdict.APPROVED, Verdict.COUNTED}
             if counted and outcome.view.gate and outcome.view.gate.digest != digest:
                 raise Violation(

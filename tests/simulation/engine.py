@@ -48,6 +48,8 @@ class Task:
     """Writes it has made."""
     looks: list[str] = field(default_factory=list)
     """What it has read of endpoints and of their locks, in order."""
+    looked_at: dict[str, datetime] = field(default_factory=dict)
+    """When it last did."""
     outcome: BaseException | None = None
     is_over: bool = False
     go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

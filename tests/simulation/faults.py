@@ -193,6 +193,7 @@ class Weather:
         """An answer is there; what it says may change before it is acted on."""
         if method in LOOKS and self.engine.current is not None:
             self.engine.current.looks.append(method)
+            self.engine.current.looked_at[method] = self.engine.now()
         if method in QUERIES and self.strikes():
             self._stand_still(self.faults.freeze_after_query)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.simulation import (
     defects_in_bounds,
     defects_in_checks,
+    defects_in_decisions,
     defects_in_endpoints,
     defects_in_flow,
     defects_in_messages,
@@ -35,6 +36,7 @@ MUTANTS = (
     *defects_in_messages.DEFECTS,
     *defects_in_bounds.DEFECTS,
     *defects_in_checks.DEFECTS,
+    *defects_in_decisions.DEFECTS,
 )
 
 

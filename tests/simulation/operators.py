@@ -1,5 +1,6 @@
 """People who cancel, retry, roll back and lift holds, alone or against each other."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from shared.domain.model import (
 if TYPE_CHECKING:
     from tests.simulation.universe import Universe
 
+MOST_HURRIED = 2
+"""Retries of one release without a thought."""
+
 
 class Operators:
     """People who cancel, retry, roll back and lift holds, alone or against each other."""
@@ -25,11 +29,15 @@ class Operators:
         self.universe, self.engine = universe, universe.engine
         self.improvise = False
         """In runs whose plan is the seed's."""
+        self.hurried = Counter[str]()
+        """How often somebody has retried a release as soon as it failed."""
 
     def told(self, letter: Letter) -> None:
         """A release has failed: who is in a hurry retries it at once, while others are still at work on its end."""
-        if self.improvise and self.universe.hasty and self.engine.chance(0.4):
-            release_id = letter.notice.release_id
+        release_id = letter.notice.release_id
+        may = self.improvise and self.universe.hasty and self.hurried[release_id] < MOST_HURRIED
+        if may and self.engine.chance(0.4):
+            self.hurried[release_id] += 1
             self._retry_later(release_id, self.engine.seconds(1, self.engine.random.choice([10, 60])), {})
 
     def operate(self, release_id: str, wait: timedelta, circuits: tuple[Circuit, ...]) -> None:
@@ -126,7 +134,11 @@ class Operators:
     def roll_back_later(self, wait: timedelta, request: RollbackRequest) -> None:
         def ask() -> None:
             try:
+                ways_back = self.universe.watch.ways_back
+                expected = ways_back.expected(request)
                 started = Rollbacks(self.universe.ports).request(request)
+                if started.is_new:
+                    ways_back.asked(started.rollback_id, expected)
                 self.engine.note(f"{started.rollback_id} {'new' if started.is_new else 'known'} {started.notes}")
             except RequestRefused as refused:
                 self.engine.note(f"refused: {refused.detail}")

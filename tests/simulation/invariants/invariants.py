@@ -10,6 +10,7 @@ from shared.domain.rows import row_key
 from tests.simulation.faults import Watch
 from tests.simulation.invariants.activations import Activations
 from tests.simulation.invariants.azure_ml import AzureMlWrites
+from tests.simulation.invariants.decisions import Decisions
 from tests.simulation.invariants.drift import DriftTold
 from tests.simulation.invariants.driven import Driven
 from tests.simulation.invariants.gates import GateEvidence
@@ -20,6 +21,7 @@ from tests.simulation.invariants.rows import Rows
 from tests.simulation.invariants.seen import Seen
 from tests.simulation.invariants.slots import SmokeSlots
 from tests.simulation.invariants.smoke_tests import SmokeTests
+from tests.simulation.invariants.ways_back import WaysBack
 from tests.simulation.invariants.work import BoundedWork
 from tests.support.fakes_state import FakeEvidenceStore
 
@@ -35,6 +37,7 @@ class Invariants(Watch):
         self.rows = Rows(seen, self.smoke_slots, self.azure_ml)
         self.rest = AtRest(seen, self.drift_told, self.azure_ml)
         self.limits, self.work, self.smoke_tests = Limits(seen), BoundedWork(seen), SmokeTests(seen)
+        self.decisions, self.ways_back = Decisions(seen), WaysBack(seen)
         self.activations, self.gates = Activations(seen), GateEvidence(seen, evidence, estate)
 
     def before(self, service: str, name: str, args: Any, named: Any) -> Any:
@@ -85,11 +88,17 @@ class Invariants(Watch):
                     self._moved(old, run)
                 case Gate() as gate:
                     self.gates.written(old, gate)
+                    if old is not None:
+                        self.decisions.moved_gate(old, gate)
+                case Release() as release if old is not None:
+                    self.decisions.moved_release(old, release)
                 case _:
                     pass
 
     def _moved(self, old: CircuitRun | None, new: CircuitRun) -> None:
         self.limits.moved(old, new)
+        self.decisions.moved_run(new)
+        self.ways_back.moved_run(new)
         if old is not None:
             self.smoke_tests.moved(old, new)
             self.activations.moved(old, new)

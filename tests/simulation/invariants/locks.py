@@ -5,9 +5,10 @@ from shared.domain.model import (
     EndpointLock,
     Environment,
     LedgerEntry,
+    Round,
 )
 from shared.domain.naming import is_rollback
-from shared.domain.rows import RELEASE_KEY
+from shared.domain.rows import RELEASE_KEY, run_key
 from tests.simulation.invariants.drift import DriftTold
 from tests.simulation.invariants.seen import Check, Seen, is_held
 
@@ -28,6 +29,7 @@ class Locks(Check):
         if entry:
             self._chained(who, place, entry)
             self.drift_told.activated(entry)
+            self._was_at_it(who, entry)
         if new.drift and not new.repair_by and new.drift != (old.drift if old else ""):
             self.drift_told.drift_noted(new)
         if old is not None:
@@ -54,9 +56,20 @@ class Locks(Check):
         if rows[-1] is not entry:
             self.fail("I6", f"{who}: a ledger row was written below the newest")
 
+    def _was_at_it(self, who: str, entry: LedgerEntry) -> None:
+        """I4: whoever wants something has looked at the lock while it was its turn, however long it stood still then."""
+        task, stored = self.seen.engine.current, self.seen.releases.rows[entry.release_id].get(run_key(entry.circuit))
+        if task is None or stored is None or stored.row.todo is not Round.NONE:
+            return
+        if stored.row.since < task.looked_at.get("lock", stored.row.since):
+            over = f"{stored.row.phase} since {stored.row.since:%H:%M:%S}"
+            self.fail("I4", f"{who}: {entry.release_id} wants {entry.deployment or '(none)'}, and is {over}")
+
     def _taken_over(self, who: str, new: EndpointLock, old: EndpointLock) -> None:
         self._later_wish_won(who, new, old)
         if new.environment is Environment.TEST:
+            if new.owner_seq < old.owner_seq and not is_rollback(new.owner):
+                self.fail("I4", f"{who}: the older {new.owner} came after {old.owner}")
             return
         if is_rollback(new.owner):
             if not is_held(new, self.seen.engine.now()):
