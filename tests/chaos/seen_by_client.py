@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from azure.ai.ml import MLClient
+from azure.core.exceptions import ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 
 from local.stack.azure_names import PRODUCTION, REGISTRY, TEST, Workspace
@@ -27,7 +28,7 @@ def main() -> int:
                 "registry": _versions(registry, name),
                 "test": _endpoint(test, f"be-{name}"),
                 "production": _endpoint(production, f"be-{name}"),
-                "jobs": {job.name: job.status for job in test.batch_endpoints.list_jobs(f"be-{name}")},
+                "jobs": _jobs(test, f"be-{name}"),
             }
             for name in plan["models"]
         }
@@ -45,8 +46,18 @@ def _versions(registry: Any, name: str) -> dict[str, dict[str, str]]:
     return {str(model.version): dict(model.tags or {}) for model in found}
 
 
+def _jobs(client: Any, endpoint: str) -> dict[str, str]:
+    """Name and status; none of an endpoint that was never made."""
+    with contextlib.suppress(ResourceNotFoundError):
+        return {job.name: job.status for job in client.batch_endpoints.list_jobs(endpoint)}
+    return {}
+
+
 def _endpoint(client: Any, name: str) -> dict[str, Any]:
-    endpoint = client.batch_endpoints.get(name)
+    try:
+        endpoint = client.batch_endpoints.get(name)
+    except ResourceNotFoundError:
+        return {"state": "MISSING", "default": None, "deployments": {}}
     return {
         "state": str(endpoint.provisioning_state).rpartition(".")[2].upper(),
         "default": endpoint.defaults.deployment_name if endpoint.defaults else None,
