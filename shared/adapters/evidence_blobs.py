@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerClient, ContentSettings
 from shared.adapters.retry_after import retry_after
 from shared.adapters.sign_in import is_refused
 from shared.application.ports import ARTIFACT_NAME, MOST_ARTIFACT_BYTES
-from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, PipelineError, TransientError
+from shared.domain.errors import ConflictError, PermanentError, PipelineError, StateRefused, TransientError
 
 JSON = ContentSettings(content_type="application/json")
 
@@ -114,7 +114,7 @@ def _translate(error: AzureError, what: str) -> PipelineError:
         wish = retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
         return TransientError(f"blob storage, {what}: {said}", retry_after=wish)
     if refused or status in {401, 403, 404}:
-        return ConfigurationError(
+        return StateRefused(
             f"blob storage, {what}: {said}. Check the container settings and the app's role on the storage account"
         )
     return PermanentError(f"blob storage, {what}: {said}")

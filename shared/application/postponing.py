@@ -45,7 +45,8 @@ def postpone(command: Sendable, error: TransientError | ConfigurationError, port
     )
     try:
         ports.bus.send((again,))
-    except (TransientError, ConfigurationError):
+    except (TransientError, ConfigurationError) as refused:
+        log.warning("the bus does not take it either", action="message_not_postponed", error=refused)
         ports.clock.pause(PAUSE_BEFORE_RAISING)
         raise error from None
 

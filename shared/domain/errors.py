@@ -5,6 +5,7 @@ PipelineError
 │   └── Occupied            other work of ours comes first; this has not begun, and no deadline runs
 ├── PermanentError          the thing said no; a person must change something
 │   ├── ConfigurationError  a setting or a role is wrong (401, 403)
+│   │   └── StateRefused    of this app's own tables and blobs: waited for, as if they were down
 │   ├── InvalidManifest     the artifact can't be used
 │   └── Unalterable         what exists under this name is another thing, and stays so
 ├── ConflictError           somebody else wrote the row first: decide again on the fresh one
@@ -37,6 +38,10 @@ class PermanentError(PipelineError):
 
 class ConfigurationError(PermanentError):
     """The app is not allowed to do, or can't find, what its settings name."""
+
+
+class StateRefused(ConfigurationError):
+    """This app may not use its own state: what it is at work on has not failed, and goes on when it may again."""
 
 
 class InvalidManifest(PermanentError):

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from shared.adapters.retry_after import retry_after
 from shared.adapters.sign_in import is_refused
-from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
+from shared.domain.errors import PermanentError, PipelineError, StateRefused, TransientError
 
 LOST_ROW = frozenset({404, 409, 412})
 """The row is not as the write supposed: gone, there already, or another."""
@@ -30,7 +30,7 @@ def translate(error: AzureError, what: str) -> PipelineError:
     if is_transient(status) and not refused:
         return TransientError(f"table storage, {what}: {said}", retry_after=_retry_after(error))
     if refused or status in {401, 403, 404}:
-        return ConfigurationError(
+        return StateRefused(
             f"table storage, {what}: {said}. Check the StateStorage settings and the app's role on that account"
         )
     return PermanentError(f"table storage, {what}: {said}")

@@ -68,9 +68,14 @@ def _in_test(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
 
 
 def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
+    """D11: before the deadline nothing fails a switch; what a service refused may pass when asked again."""
     if not work.run.previous_deployment and (early := _not_yet(work, ports)):
         return early
-    match want_live(work, ports):
+    try:
+        wanted = want_live(work, ports)
+    except PermanentError as error:
+        return StillRunning(transient=str(error))
+    match wanted:
         case LockLost() as lost:
             return hand_over(Environment.PRODUCTION, work.run, lost, ports)
         case MovedOn():
@@ -81,7 +86,7 @@ def _in_production(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
             return StillRunning(check_in=min(LOOK_AGAIN, work.release.policy.poll))
         case NotAsStaged(default=default):
             return _not_as_staged(work, ports, default)
-        case Wanted() as wanted:
+        case Wanted():
             return _switch(work, ports, wanted)
 
 
@@ -107,7 +112,6 @@ def _not_as_staged(work: Work, ports: Ports, default: str) -> StepFailed:
 
 
 def _switch(work: Work, ports: Ports, wanted: Wanted) -> CircuitEvent | StillRunning:
-    """D11: before the deadline nothing fails a switch; what the service refused may pass when asked again."""
     run, fence = work.run, wanted.lock.fence
     facts = {"fence": fence}
     try:

@@ -26,7 +26,11 @@ def restore(work: Work, ports: Ports) -> CircuitEvent | StillRunning:
     """One look at one circuit's way back. What was never switched needs none."""
     if work.release.kind is ProcessKind.ROLLBACK:
         return _roll_back(work, ports)
-    match want_previous(work, ports):
+    try:
+        wanted = want_previous(work, ports)
+    except PermanentError as error:  # D11: before its deadline nothing fails a way back
+        return StillRunning(transient=str(error))
+    match wanted:
         case LockLost() as lost:
             return hand_over(Environment.PRODUCTION, work.run, lost, ports)
         case NeverSwitched():
@@ -43,7 +47,7 @@ def _switch_back(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRu
     try:
         reached = converge(Environment.PRODUCTION, run.circuit, run.endpoint, ports)
     except PermanentError as error:
-        return _cannot_be_unset(work, ports) or StillRunning(facts=facts, transient=str(error))
+        return _cannot_be_unset(work, ports, str(error)) or StillRunning(facts=facts, transient=str(error))
     match reached:
         case Converged(default=run.previous_deployment):
             note_seen_live(reached, ports)
@@ -53,12 +57,12 @@ def _switch_back(work: Work, ports: Ports, fence: int) -> CircuitEvent | StillRu
             return _cannot_be_unset(work, ports) or StillRunning(check_in=wait, facts=facts)
 
 
-def _cannot_be_unset(work: Work, ports: Ports) -> StepFailed | None:
+def _cannot_be_unset(work: Work, ports: Ports, last: str = "") -> StepFailed | None:
     """A first activation, and the service has kept the default until the deadline however often it was asked."""
     run = work.run
     if run.previous_deployment or ports.clock.now() < run.since + work.release.policy.restore_limit:
         return None
-    told = f"{run.deployment} on {run.endpoint} is new, could not be unset"
+    told = f"{run.deployment} on {run.endpoint} is new, could not be unset{f' (last: {last})' if last else ''}"
     return failed(ports, told, (f"next: delete {run.endpoint} if it must not serve, else start a new release for it",))
 
 

@@ -7,7 +7,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
 from shared.adapters.evidence_blobs import BlobEvidenceStore
-from shared.domain.errors import ConfigurationError, TransientError
+from shared.domain.errors import StateRefused, TransientError
 from tests.support.azurite import Account
 from tests.support.dropping_proxy import DroppingProxy, dropping_proxy
 from tests.support.net import free_ports
@@ -56,6 +56,6 @@ def test_an_account_key_that_does_not_fit_is_a_configuration_error(account: Acco
     wrong = account.connection_string.replace("AccountKey=", "AccountKey=AAAA")
     with (
         BlobServiceClient.from_connection_string(wrong, retry_total=0) as service,
-        pytest.raises(ConfigurationError, match="role"),
+        pytest.raises(StateRefused, match="role"),
     ):
         store_of(service).put(PATH, b"x")

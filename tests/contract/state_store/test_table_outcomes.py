@@ -15,7 +15,7 @@ from shared.adapters.table_store import (
     ensure_tables,
 )
 from shared.application.ports import Insert, Update, Versioned
-from shared.domain.errors import ConfigurationError, ConflictError, TransientError
+from shared.domain.errors import ConflictError, StateRefused, TransientError
 from shared.domain.listing import Wanted
 from shared.domain.model import Release, Slot
 from tests.support.azurite import Account
@@ -172,9 +172,9 @@ def test_a_key_that_does_not_fit_is_a_configuration_error(account: Account) -> N
     wrong = account.connection_string.replace("AccountKey=", "AccountKey=AAAA")
     with TableServiceClient.from_connection_string(wrong, retry_total=0) as service:
         releases = TableReleaseStore(service)
-        with pytest.raises(ConfigurationError, match="StateStorage"):
+        with pytest.raises(StateRefused, match="StateStorage"):
             releases.release(RELEASE_ID)
-        with pytest.raises(ConfigurationError, match="StateStorage"):
+        with pytest.raises(StateRefused, match="StateStorage"):
             releases.commit(Insert(row=a_run()))
 
 

@@ -12,7 +12,7 @@ from shared.application.ports import Ports
 from shared.application.work import Work
 from shared.application.worker import MOST_PUT_RIGHTS, Worker
 from shared.domain.commands import RunStep, StepKind
-from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, PipelineError, StateRefused, TransientError
 from shared.domain.events import CircuitEvent, ModelChosen, StillRunning
 from shared.domain.model import FANOUT_START, CircuitPhase, Environment, ReleasePhase, Round
 from shared.domain.naming import deployment_name
@@ -125,6 +125,30 @@ def test_a_permanent_error_fails_the_circuit_with_its_words(inspecting: Pipeline
     worker(inspecting, raises(PermanentError("quota exceeded"))).handle(message(inspecting))
 
     assert (inspecting.circuit().phase, inspecting.circuit().error) == (CircuitPhase.FAILED, "quota exceeded")
+
+
+def test_a_role_on_our_own_state_that_is_taken_away_fails_no_circuit(inspecting: PipelineWorld) -> None:
+    """Found by the simulation: a step met it, and its circuit failed with what it had switched left as it was."""
+    worker(inspecting, raises(StateRefused("403: the role was taken away"))).handle(message(inspecting))
+
+    assert (inspecting.circuit().phase, inspecting.circuit().attempt) == (CircuitPhase.INSPECTING, 1)
+    assert inspecting.bus.sent[-1] == replace(message(inspecting), delay=timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [raises(TransientError("429")), raises(StateRefused("403")), gives(StillRunning(transient="the service says no"))],
+    ids=["raised", "state", "returned"],
+)
+def test_what_a_step_is_tried_again_for_stands_in_the_log(
+    inspecting: PipelineWorld,
+    step: Callable[[Work, Ports], CircuitEvent | StillRunning],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Found by the simulation: what kept a switch from being made was told nowhere before its deadline."""
+    worker(inspecting, step).handle(message(inspecting))
+
+    assert [r.__dict__["action"] for r in caplog.records if r.levelname == "WARNING"] == ["step_transient"]
 
 
 def test_past_its_deadline_a_circuit_is_errored_not_failed(inspecting: PipelineWorld) -> None:
@@ -278,8 +302,10 @@ def test_copies_that_are_put_off_while_the_first_waits_become_one_message(inspec
     assert message_id(inspecting.bus.sent[-1]) != first, "the first is due by now, and may have been handled already"
 
 
-def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(inspecting: PipelineWorld) -> None:
-    """Then the host delivers the message again."""
+def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(
+    inspecting: PipelineWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then the host delivers the message again. What the bus said stands in the log: raised is what state said."""
 
     def down(_request: str) -> None:
         raise TransientError("everything is down")
@@ -293,6 +319,7 @@ def test_with_the_bus_down_too_the_worker_waits_a_moment_and_raises(inspecting: 
             )
         )
     assert inspecting.clock.pauses == [timedelta(seconds=1)]
+    assert "message_not_postponed" in [record.__dict__["action"] for record in caplog.records]
 
 
 def test_a_dead_message_makes_its_circuit_errored(inspecting: PipelineWorld) -> None:
@@ -325,6 +352,21 @@ def test_a_late_message_that_may_have_written_a_default_puts_it_right(live_twice
 
 
 LATE_DEPLOYS = [(CircuitPhase.DEPLOYING_TEST, Environment.TEST), (CircuitPhase.STAGING, Environment.PRODUCTION)]
+
+
+def test_what_can_not_be_put_right_because_state_refuses_comes_again(live_twice: PipelineWorld) -> None:
+    """It is no answer of the endpoint's: the message is put off until the role is back."""
+
+    def refused(request: str) -> None:
+        if request == "lock":
+            raise StateRefused("403")
+
+    live_twice.endpoints.on_request = refused
+    stale = late(StepKind.ACTIVATE, CircuitPhase.ACTIVATING)
+    live_twice.lose_messages()
+    live_twice.handle(stale)
+
+    assert [command.postponed for command in live_twice.waiting() if isinstance(command, RunStep)] == [1]
 
 
 @pytest.mark.parametrize(("phase", "environment"), LATE_DEPLOYS)

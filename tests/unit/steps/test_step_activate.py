@@ -173,6 +173,15 @@ def test_before_its_deadline_nothing_fails_an_activation(world: World, error: Pe
     assert isinstance(world.until_decided(activate), CircuitActivated)
 
 
+def test_a_look_that_is_refused_before_anything_is_wanted_is_made_again(world: World) -> None:
+    """D11: its siblings may be switched by now."""
+    world.activating()
+    world.models.fail_next("endpoint", ConfigurationError("403"))
+
+    assert world.look(activate) == StillRunning(transient="403")
+    assert isinstance(world.until_decided(activate), CircuitActivated)
+
+
 def test_a_default_that_somebody_changed_after_it_was_frozen_is_not_overwritten(world: World) -> None:
     """R36: an emergency at the studio, say. Nothing is wanted, nothing is written, and the operator is told what to do."""
     world.activating()

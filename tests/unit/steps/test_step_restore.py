@@ -6,7 +6,7 @@ import pytest
 
 from shared.application.steps.activate import activate
 from shared.application.steps.restore import restore
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import PermanentError, StateRefused, TransientError
 from shared.domain.events import CircuitActivated, CircuitRestored, CircuitSuperseded, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase
 from tests.support.builders import RELEASE_ID
@@ -149,6 +149,38 @@ def test_what_the_service_refuses_is_asked_again(world: World) -> None:
     assert isinstance(world.until_decided(restore), CircuitRestored)
 
 
+def test_a_row_that_can_not_be_written_does_not_end_a_way_back(world: World) -> None:
+    """D11: before its deadline nothing does, or what is live would be what nobody wants."""
+    switched(world)
+
+    def refused(request: str) -> None:
+        if request == "write_lock":
+            raise PermanentError("400")
+
+    world.endpoints.on_request = refused
+    assert world.look(restore) == StillRunning(transient="400")
+
+    world.endpoints.on_request = lambda _request: None
+    assert isinstance(world.until_decided(restore), CircuitRestored)
+    assert world.default() == OLD
+
+
+def test_state_that_refuses_is_waited_for_before_an_endpoint_is_let_go(world: World) -> None:
+    """A rollback has it now; what this run may still have written is not put right yet."""
+    switched(world).put_lock(owner="rollback-1", owner_seq=1, fence=9, want=OLD)
+    locks = 0
+
+    def refused(request: str) -> None:
+        nonlocal locks
+        locks += request == "lock"
+        if locks == 2:
+            raise StateRefused("403")
+
+    world.endpoints.on_request = refused
+    with pytest.raises(StateRefused):
+        restore(world.work(), world.ports)
+
+
 # ------------------------------------------------------------------------------------ the first activation
 
 
@@ -177,10 +209,10 @@ def test_a_service_that_keeps_the_default_is_named_at_the_deadline(world: World)
 
 
 def test_a_service_that_refuses_to_take_the_default_away_is_named_too(world: World) -> None:
-    """By a refusal instead of by silence."""
+    """By a refusal instead of by silence, which is told."""
     switched(world, previous="").models.fail_next("clear_default", PermanentError("not supported"), times=500)
 
     event = world.until_decided(restore)
 
     assert isinstance(event, StepFailed)
-    assert "could not be unset" in event.error
+    assert "could not be unset (last: not supported)" in event.error
