@@ -41,9 +41,10 @@ class Approvers:
 
     def _meddle_sometimes(self, claim: GateClaim) -> None:
         """Somebody changes what is being asked about: before the answer, or just after it."""
+        runs = self.universe.releases._of(CircuitRun, claim.release_id)
+        self.universe.meddlers.meddle_sometimes(claim.gate, [stored.row for stored in runs])
         if not self.engine.chance(self.universe.meddling):
             return
-        runs = self.universe.releases._of(CircuitRun, claim.release_id)
         circuit = self.engine.random.choice(runs).row.circuit
         meddle = self.universe.builds.retag if claim.gate is GateName.REGISTRY else self.universe.builds.retag_promoted
         self.engine.after(self.engine.seconds(1, 300), lambda: meddle(circuit))

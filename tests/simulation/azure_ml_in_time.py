@@ -1,10 +1,12 @@
 """Azure ML in virtual time: operations that take as long as the weather says, and sometimes fail or never end."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from shared.application.ports import ProvisioningState
+from shared.application.ports import PromotedModel, ProvisioningState
 from shared.domain.log_lines import LogLine
 from shared.domain.model import Circuit, Environment
 from tests.simulation.engine import Engine
@@ -63,6 +65,17 @@ class SimModels(FakeModels):
         if self._weather.is_bad() and self._engine.chance(self._weather.faults.stubborn):
             settling = self._endpoints[environment, endpoint].settling
             settling.ready_at = self._engine.now() + self._engine.seconds(420, 780)
+
+    def promote(
+        self, *, name: str, source_version: str, version: str, tags: Mapping[str, str], mode: str
+    ) -> PromotedModel:
+        """`share` can't set tags: they follow in a write of their own (D7), before which the process may die."""
+        call = partial(super().promote, name=name, source_version=source_version, version=version, mode=mode)
+        if mode == "share" and (name, version) not in self._registry:
+            call(tags={})
+            self._weather.after("models", "promote", None)
+            self._weather.before("models", "promote")
+        return call(tags=tags)
 
     def plan_next_job(self, circuit: Circuit) -> None:
         failed = self._weather.is_bad() and self._engine.chance(self._weather.faults.failing)

@@ -12,6 +12,7 @@ from tests.simulation.faults import Weather
 
 LOCK = timedelta(seconds=60)
 MOST_DELIVERIES = 10
+DEPLOY = b'"kind":"deploy"'
 MOST_A_MINUTE = 100
 """Of one dead letter; a handler that raises at once makes it 600."""
 
@@ -104,6 +105,7 @@ class SimBus:
         self.engine.note(f"deliver {label}")
         work = self.bury if message.dead else self.handle
         task = self.plan(Task(label=label, work=lambda: work(message), ended=ended, is_message=True))
+        task.may_stand = self.weather.faults.freeze_before_making > 0 and DEPLOY in message.body
         self.engine.start(task)
         if not task.is_over and task.has_thread:
             self.engine.after(LOCK, lock_lost)
@@ -138,7 +140,7 @@ class SimBus:
         self.hindered(message)
         if not self.redelivers and not message.dead:
             self.lost += 1
-            self.engine.note(f"lost {message.name}")
+            self.engine.note(f"lost {message.name}: {outcome}")
             return
         if not crashed:
             self.engine.note(f"failed {message.name}: {type(outcome).__name__} {str(outcome)[:120]}")

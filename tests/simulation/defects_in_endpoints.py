@@ -241,7 +241,7 @@ DEFECTS = (
     Mutant.of("a switch under way is skipped", a_switch_under_way_is_skipped, "stubborn"),
     Mutant.of("want is not read again", want_is_not_read_again, "standing", "freezing"),
     Mutant.of("late writers are not put right", late_writers_are_not_put_right, "standing", "freezing"),
-    Mutant.of("late deploys are not put right", late_deploys_are_not_put_right, "standing"),
+    Mutant.of("late deploys are not put right", late_deploys_are_not_put_right, "overtaking"),
     Mutant.of("everybody writes his own default", everybody_writes_his_own_default, "standing", "freezing"),
     Mutant.of("the earlier rollback wins", the_earlier_rollback_wins, "quiet", "mild"),
     Mutant.of("what comes back is not live again", what_comes_back_is_not_live_again, "quiet", "mild"),

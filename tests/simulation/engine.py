@@ -36,6 +36,8 @@ class Task:
     """The port call at which its process is killed; 0: never."""
     freeze_at: dict[int, timedelta] = field(default_factory=dict)
     """Port calls at which it stops, and for how long."""
+    may_stand: bool = False
+    """Where it stands still is decided on the way."""
     is_message: bool = False
     """A message is handled: whatever happens, it is delivered again."""
     about: tuple[str, object] | None = None
@@ -119,7 +121,7 @@ class Engine:
 
     def start(self, task: Task) -> None:
         """Run a handler until it ends or freezes."""
-        if task.freeze_at:
+        if task.freeze_at or task.may_stand:
             task.has_thread = True
             thread = threading.Thread(target=self._in_thread, args=(task,), daemon=True)
             thread.start()

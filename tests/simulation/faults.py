@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from shared.domain.errors import ConflictError, TransientError
 from tests.simulation.engine import Engine, Task
+from tests.simulation.refusals import Refusals
 
 STATE_WRITES = frozenset(
     {"commit", "begin", "finish", "forget", "reactivate", "list_circuits", "write_lock", "note", "write_slot"}
@@ -25,20 +25,13 @@ ML_WRITES = frozenset(
         "cancel_job",
     }
 )
+MAKING = frozenset({"create_endpoint", "create_deployment"})
 LOOKS = frozenset({"endpoint", "lock"})
 WRITES = STATE_WRITES | ML_WRITES | {"put", "send", "deliver"}
 QUERIES = frozenset(
     {"any_pending", "any_in", "predecessors_pending", "first_in", "runs", "slots", "active_release_ids"}
 )
 """Reads whose answer may be old by the time it is acted on."""
-
-
-class Nets(StrEnum):
-    """Which safety nets are up."""
-
-    ALL = "all"
-    NO_SWEEPER = "no-sweeper"
-    NO_REDELIVERY = "no-redelivery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +55,9 @@ class Faults:
     """A handler that can stand still does so between what it has looked at and what it writes."""
     freeze_after_query: float = 0.0
     """A handler that can stand still does so between a look over many rows and what it does about it."""
+    freeze_before_making: float = 0.0
+    """A deploy stands still for minutes right before it makes an endpoint or a deployment: others come by, go on, and
+    make live what it was about to begin."""
     repeated: float = 0.0
     """The client repeats a write that stands, and is told of a conflict with itself."""
     duplicate: float = 0.0
@@ -84,6 +80,10 @@ class Faults:
     """A switch of a default takes about as long as a circuit may wait for it: some make it, some don't."""
     forged: int = 0
     """How many forged or stale messages are slipped in."""
+    meddled: float = 0.0
+    """Somebody changes contents, jobs or test data while a gate asks about them."""
+    refusing: bool = False
+    """Services say no, for an hour or for ever."""
     outages: int = 0
     """How many times storage, bus, mail or Azure ML is out of reach for a minute, and now and then for an hour."""
 
@@ -113,7 +113,10 @@ FREEZING = Faults(freeze=0.3, overtaken=0.3, duplicate=0.2, delay=0.2, conflict=
 LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, repeated=0.2, outages=8, freeze=0.02)
 DYING = Faults(crash=0.95, crash_within=5)
 STANDING = Faults(freeze=0.7, freeze_before_write=0.3, freeze_after_query=0.1, duplicate=0.3, overtaken=0.1, quick=True)
+OVERTAKING = Faults(freeze_before_making=0.5, duplicate=0.4, quick=True)
 SCATTERED = Faults(freeze=0.4, freeze_after_query=0.2, delay=0.5, duplicate=0.2)
+MEDDLED = Faults(meddled=0.6, duplicate=0.1, crash=0.05, delay=0.05)
+REFUSING = Faults(refusing=True, duplicate=0.1, crash=0.02)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
 STUBBORN = Faults(stubborn=0.5, failing=0.02, duplicate=0.1, freeze=0.05)
 FORGED = Faults(forged=60, failing=0.05, endless=0.03, slow=0.2, duplicate=0.2, delay=0.2)
@@ -130,8 +133,11 @@ PROFILES = {
     "scattered": SCATTERED,
     "dying": DYING,
     "standing": STANDING,
+    "overtaking": OVERTAKING,
     "stubborn": STUBBORN,
     "forged": FORGED,
+    "refusing": REFUSING,
+    "meddled": MEDDLED,
 }
 
 
@@ -147,6 +153,7 @@ class Weather:
     engine: Engine
     faults: Faults
     until: datetime
+    refusals: Refusals
     outages: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     effects: int = 0
     crash_after_effect: int = 0
@@ -176,6 +183,8 @@ class Weather:
             return
         if method in CONDITIONAL | ML_WRITES:
             self._stand_still(self.faults.freeze_before_write)
+        if method in MAKING and self.engine.can_freeze() and self.engine.chance(self.faults.freeze_before_making):
+            self.engine.freeze(self.engine.seconds(60, 300))
         if self.is_out(service):
             raise TransientError(f"{service} is out of reach")
         chance = self.engine.chance
@@ -188,6 +197,12 @@ class Weather:
         if method in CONDITIONAL and chance(self.faults.conflict):
             self._told("conflict", service, method)
             raise ConflictError(f"{service}.{method}: somebody was quicker")
+
+    def refuse(self, service: str, method: str, said: object) -> None:
+        """A call sets out to a service that may say no."""
+        task = self.engine.current
+        if self.refusals.planned and task is not None and (task.is_message or not self.only_messages):
+            self.refusals.check(service, method, task, self.engine.now(), said, writes=method in WRITES)
 
     def after_read(self, method: str) -> None:
         """An answer is there; what it says may change before it is acted on."""
@@ -248,6 +263,7 @@ class Proxy:
 
         def read(*args: Any, **named: Any) -> Any:
             weather.before(service, name)
+            weather.refuse(service, name, (args, named))
             result = method(*args, **named)
             weather.after_read(name)
             return result
@@ -259,6 +275,7 @@ class Proxy:
 
         def write(*args: Any, **named: Any) -> Any:
             weather.before(service, name)
+            weather.refuse(service, name, (args, named))
             seen = watch.before(service, name, args, named)
             result = method(*args, **named)
             overtaken = watch.after(service, name, args, named, seen, result)

@@ -18,6 +18,7 @@ from shared.domain.model import (
 from shared.domain.rows import run_key
 from tests.simulation.bus import Message
 from tests.simulation.engine import START, Crash, Task, Violation
+from tests.simulation.refusals import is_refusal, may_leave_a_handler
 from tests.simulation.timer import TICK
 
 if TYPE_CHECKING:
@@ -44,20 +45,24 @@ class Host:
         except (TransientError, ConflictError):
             raise
         except Exception as error:
-            if not message.is_forged:
+            if not message.is_forged and not may_leave_a_handler(error):
                 raise Violation(f"a handler raised {type(error).__name__}: {error}") from error
             raise
 
     def bury(self, message: Message) -> None:
         self._note_if_past(message)
         command, before = self._row_of(message)
+        refused = len(self.universe.weather.refusals.met_by)
         try:
             DeadLetters(self.universe.ports).handle(message.body, message.reason)
-            if command is not None and before is not None:
+            if command is not None and before is not None and refused == len(self.universe.weather.refusals.met_by):
                 self._buried(command, before)
         except (TransientError, ConflictError):
             raise
         except Exception as error:
+            if may_leave_a_handler(error):  # the trigger logs it, and takes the letter
+                self.engine.note(f"dead letter not recorded: {error}")
+                return
             raise Violation(f"a dead letter raised {type(error).__name__}: {error}") from error
 
     def do(self, label: str, work: Callable[[], None], *, tries: int = 1, wait: timedelta = TICK) -> None:
@@ -66,7 +71,7 @@ class Host:
         def ended(outcome: BaseException | None) -> None:
             if outcome is None:
                 return
-            if not isinstance(outcome, Crash | TransientError | ConflictError):
+            if not isinstance(outcome, Crash | TransientError | ConflictError) and not is_refusal(outcome):
                 raise Violation(f"{label} raised {type(outcome).__name__}: {outcome}") from outcome
             self.engine.note(f"{label}: {type(outcome).__name__} {str(outcome)[:100]}")
             if tries > 1:

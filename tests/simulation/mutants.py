@@ -19,6 +19,7 @@ from tests.simulation import (
     defects_in_endpoints,
     defects_in_flow,
     defects_in_messages,
+    defects_in_ports,
     defects_in_state,
 )
 from tests.simulation.defects import Mutant, switched_on
@@ -37,6 +38,7 @@ MUTANTS = (
     *defects_in_bounds.DEFECTS,
     *defects_in_checks.DEFECTS,
     *defects_in_decisions.DEFECTS,
+    *defects_in_ports.DEFECTS,
 )
 
 

@@ -36,7 +36,8 @@ SHORT = {
 def seeded_policy(engine: Engine) -> Policy:
     """In every fourth run each step has minutes instead of an hour."""
     quorum, slots = 2 if engine.chance(0.1) else 1, engine.random.choice([1, 2, 5])
-    policy = Policy(min_approvers=quorum, smoke_slots=slots)
+    mode = engine.random.choice(["auto", "auto", "share"])
+    policy = Policy(min_approvers=quorum, smoke_slots=slots, promotion_mode=mode)
     return replace(policy, **SHORT) if engine.chance(0.25) else policy
 
 
@@ -64,6 +65,11 @@ def seeded_plan(universe: "Universe") -> None:
     universe.outside.plan(circuits)
     universe.forger.forge_sometimes(ids, circuits)
     _outages(universe)
+    if universe.weather.faults.refusing:
+        latest = 4_000 if universe.hasty else 100_000
+        universe.weather.refusals.plan(START, circuits, latest=latest, nets=universe.nets)
+        if any(refusal.circuit for refusal in universe.weather.refusals.planned):
+            universe.watch.seen.refused.add(circuits[0])
 
 
 def _outages(universe: "Universe") -> None:
@@ -71,11 +77,11 @@ def _outages(universe: "Universe") -> None:
         start = START + universe.engine.seconds(10, 200_000)
         services = universe.engine.random.choice(
             [
-                ["releases", "endpoints", "slots"],
+                ["releases", "endpoints", "slots", "evidence"],
                 ["bus"],
                 ["models"],
-                ["mail"],
-                ["releases", "endpoints", "slots", "bus"],
+                ["mail", "teams"],
+                ["releases", "endpoints", "slots", "evidence", "bus"],
             ]
         )
         length = (

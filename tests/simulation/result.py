@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.simulation.faults import Nets
+from tests.simulation.nets import Nets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

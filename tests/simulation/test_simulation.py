@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import pytest
 from tests.simulation.__main__ import main
 from tests.simulation.defects import switched_on
 from tests.simulation.faults import PROFILES, Faults
+from tests.simulation.meddlers import AT_GATE
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.universe import Nets, simulate
+from tests.simulation.universe import Nets, Universe, simulate
 
 SEEDS = 300
 SHARES = {Nets.ALL: 0.6, Nets.NO_REDELIVERY: 0.2, Nets.NO_SWEEPER: 0.2}
@@ -86,6 +88,23 @@ def test_a_violation_prints_its_seed_and_schedule_and_the_printed_command_replay
     assert violation in replayed
     assert schedule
     assert [line for line in replayed if line.startswith("  ")][-len(schedule) :] == schedule
+
+
+def test_what_meddlers_refusals_and_late_deploys_are_there_for_happens() -> None:
+    """A weather that is a quiet day by another name would prove nothing."""
+    told = {
+        profile: "\n".join(line for seed in range(8) for line in simulate(seed, profile=profile).trace)
+        for profile in ("meddled", "overtaking")
+    }
+    met = set[str]()
+    for seed in range(8):
+        universe = Universe(seed, profile="refusing")
+        universe.run()
+        met |= universe.weather.refusals.met_at
+    for what in {name for names in AT_GATE.values() for name in names}:
+        assert f"somebody changes the {what}" in told["meddled"]
+    assert met >= {"releases", "endpoints", "evidence", "bus", "models", "mail", "teams"}
+    assert re.search(r"freeze \S+\|(deploying_test|staging)\|", told["overtaking"])
 
 
 def test_the_seeds_reach_every_end_and_every_fault() -> None:

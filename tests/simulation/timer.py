@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from shared.application.drift import Drift
 from shared.application.sweeper import Sweeper
-from shared.domain.errors import ConflictError, TransientError
+from shared.domain.errors import ConflictError, PipelineError, TransientError
 from shared.domain.model import (
     CircuitRun,
+    EndpointLock,
     Gate,
     GateState,
     Notice,
@@ -17,7 +18,8 @@ from shared.domain.model import (
 from shared.domain.process import GATE_OF
 from shared.domain.rows import RELEASE_KEY
 from tests.simulation.engine import START, Crash, Task, Violation
-from tests.simulation.faults import Nets
+from tests.simulation.nets import Nets
+from tests.simulation.refusals import STATE, is_refusal
 
 if TYPE_CHECKING:
     from tests.simulation.universe import Universe
@@ -56,16 +58,25 @@ class Timer:
         self.engine.start(task)
 
     def _sweep_once(self) -> None:
-        """What the timer does."""
+        """What two timers do; what one of them raises does not keep the other from its work."""
         try:
             Sweeper(self.universe.ports).sweep()
+        except PipelineError as error:
+            self.engine.note(f"the sweeper raised {error}")
+            raise
         finally:
             Drift(self.universe.ports).follow_up()
 
     def _swept(self, outcome: BaseException | None) -> None:
-        if outcome is not None and not isinstance(outcome, Crash | TransientError | ConflictError):
+        if (
+            outcome is not None
+            and not isinstance(outcome, Crash | TransientError | ConflictError)
+            and not is_refusal(outcome)
+        ):
             raise Violation(f"the sweeper raised {type(outcome).__name__}: {outcome}") from outcome
-        if outcome is None and not self.universe.weather.is_out("releases"):
+        if outcome is not None and is_refusal(outcome):
+            self.engine.note(f"the sweeper raised {outcome}")
+        if outcome is None and not self._is_hindered():
             self.universe.watch.smoke_slots.swept()
         if outcome is None and not any(map(self.universe.weather.is_out, SERVICES)):
             self.universe.watch.limits.swept()
@@ -78,6 +89,10 @@ class Timer:
         if self._sweep_at is None or self._sweep_at > tick:
             self._sweep_on(tick)
 
+    def _is_hindered(self) -> bool:
+        weather = self.universe.weather
+        return weather.is_out("releases") or weather.refusals.is_refusing((*STATE, "bus"), self.engine.now())
+
     @staticmethod
     def _tick_after(time: datetime) -> datetime:
         return START + TICK * ((time - START) // TICK + 1)
@@ -88,7 +103,7 @@ class Timer:
 
     def _next_due(self) -> datetime | None:
         """When a sweep can next find something to do."""
-        if any(stored.row.repair_by for stored in self.universe.endpoints.locks.values()):
+        if any(self._is_repaired(stored.row) for stored in self.universe.endpoints.locks.values()):
             return self.engine.now()
         if not self.universe.releases.listed:
             return None  # a slot whose owner died is taken over when its lease has run out
@@ -102,6 +117,11 @@ class Timer:
             found += self._dues(rows[RELEASE_KEY].row, [stored.row for stored in rows.values()])
             found += self.universe.watch.limits.next_look(rows[RELEASE_KEY].row)
         return min(found, default=None)
+
+    def _is_repaired(self, lock: EndpointLock) -> bool:
+        """What is refused for ever is tried for ever; no run waits for that."""
+        cut_off = self.universe.weather.refusals.cuts_off(lock.circuit, self.engine.now())
+        return bool(lock.repair_by) and not cut_off
 
     def _dues(self, release: Release, rows: list[Any]) -> list[datetime]:
         found = [row.due_at for row in rows if isinstance(row, Release | CircuitRun | Notice) and row.due_at]

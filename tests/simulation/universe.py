@@ -2,18 +2,18 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from shared.application import fanout
-from shared.application.ports import ActiveRelease, Audience, GateClaim, Letter, Naming, Ports
+from shared.application.ports import Audience, GateClaim, Letter, Naming, Ports
 from shared.domain.errors import TransientError
 from shared.domain.model import (
     Channel,
     Circuit,
-    Release,
 )
 from shared.domain.policy import Policy
 from shared.domain.rows import RELEASE_KEY, notice_key
@@ -22,18 +22,24 @@ from tests.simulation.azure_ml_in_time import SimModels
 from tests.simulation.builds import Builds
 from tests.simulation.bus import SimBus
 from tests.simulation.engine import START, Engine, Violation
-from tests.simulation.faults import PROFILES, Faults, Nets, Proxy, Weather
+from tests.simulation.faults import PROFILES, Faults, Proxy, Weather
 from tests.simulation.forger import Forger
 from tests.simulation.host import Host
+from tests.simulation.invariants.content import Content
 from tests.simulation.invariants.invariants import Invariants
+from tests.simulation.invariants.listing import Listing
 from tests.simulation.invariants.seen import Seen
+from tests.simulation.meddlers import Meddlers
+from tests.simulation.nets import Nets
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside
 from tests.simulation.plan import seeded_plan, seeded_policy
+from tests.simulation.refusals import Heard, Refusals
 from tests.simulation.result import Result
+from tests.simulation.stores_in_steps import SimReleaseStore, SimSlotStore
 from tests.simulation.timer import Timer
 from tests.support.circuit_world import ESTATE
-from tests.support.fakes_state import FakeEndpointStore, FakeEvidenceStore, FakeReleaseStore, FakeSlotStore
+from tests.support.fakes_state import FakeEndpointStore, FakeEvidenceStore
 from tests.support.pipeline_world import signed_tokens
 
 PEOPLE_STOP = timedelta(days=4)
@@ -42,28 +48,6 @@ SETTLED_AFTER = timedelta(days=1)
 """Longer than any deadline."""
 MOST_STEPS = 60_000
 """A run of the liveliest weather takes a tenth of that; messages that breed messages take more."""
-
-
-class SimReleaseStore(FakeReleaseStore):
-    """`begin` is three writes, and a process may die between them."""
-
-    weather: Weather
-    listed_one: Callable[[], None]
-
-    def begin(self, release: Release) -> None:
-        new = release.release_id not in self.listed and RELEASE_KEY not in self.rows[release.release_id]
-        if new:
-            self.listed[release.release_id] = ActiveRelease(
-                release_id=release.release_id,
-                artifact_path=release.artifact_path,
-                manifest_blob=release.manifest_blob,
-                manifest_sha256=release.manifest_sha256,
-                build_id=release.build_id,
-                gen=release.gen,
-            )
-            self.listed_one()
-            self.weather.before("releases", "begin")
-        super().begin(release)
 
 
 @dataclass
@@ -98,16 +82,19 @@ class Universe:
         self.host, self.timer = Host(self), Timer(self)
         self.builds, self.approvers = Builds(self), Approvers(self)
         self.operators, self.forger = Operators(self), Forger(self)
+        self.meddlers = Meddlers(self)
         chance, seeded = self.engine.chance, self.engine.random
         self.profile, self.was_chosen = profile or seeded.choice([*PROFILES, "rough", "rough"]), bool(profile)
         self.weather = Weather(
             engine=self.engine,
             faults=PROFILES[self.profile],
             until=START + self.people_stop,
+            refusals=Refusals(random.Random(f"refusals {seed}")),  # noqa: S311  # schedules, not secrets
             only_messages=nets is Nets.NO_SWEEPER,
         )
-        self.releases, self.endpoints, self.slots = SimReleaseStore(), FakeEndpointStore(), FakeSlotStore()
+        self.releases, self.endpoints, self.slots = SimReleaseStore(), FakeEndpointStore(), SimSlotStore()
         self.releases.weather, self.releases.listed_one = self.weather, self.timer.state_changed
+        self.slots.weather = self.weather
         self.evidence = FakeEvidenceStore()
         self.models = SimModels(self.engine, self.weather, honours_names=not chance(0.15))
         self.bus = SimBus(engine=self.engine, weather=self.weather, redelivers=nets is not Nets.NO_REDELIVERY)
@@ -126,7 +113,7 @@ class Universe:
                 slots=self.slots,
                 models=self.models,
                 changed=self.timer.state_changed,
-                going_live=self.operators.roll_back_at_once,
+                going_live=self._goes_live,
                 stands=self._stands,
             ),
             self.evidence,
@@ -148,7 +135,7 @@ class Universe:
             evidence=port(self.evidence, "evidence"),
             bus=port(self.bus, "bus"),
             models=port(self.models, "models"),
-            notifiers={Channel.EMAIL: port(self.inbox, "mail"), Channel.TEAMS: port(self.channel, "mail")},
+            notifiers={Channel.EMAIL: port(self.inbox, "mail"), Channel.TEAMS: port(self.channel, "teams")},
             tokens=signed_tokens(),
             clock=self.engine,
             audience=Audience(approvers=APPROVERS, operators=("ops@example.com",), teams=True),
@@ -163,28 +150,52 @@ class Universe:
 
     def run(self) -> Result:
         """To the end, or to the first violation."""
-        logging.disable(logging.CRITICAL)
         violation, page = "", fanout.PAGE
         fanout.PAGE = self.page  # so that a few circuits are several pages
+        heard = Heard()
+        self.releases.written = [Content(self.watch.seen).written]
+        if self.weather.faults.refusing:
+            self.releases.written.append(heard.hear)
         try:
-            self.plan()
-            self._run()
-            if self.nets is not Nets.NO_SWEEPER:
-                self.outside.look()
-                self._run()
-            quiet = self.weather.faults == Faults() and not self.weather.crash_after_effect
-            self.watch.rest.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
-            if self.nets is Nets.NO_SWEEPER:
-                self.watch.driven.all_driven(
-                    [command for command in map(self.host.read, self.bus.waiting.values()) if command]
-                )
+            with heard.listening(logging.DEBUG if self.weather.faults.refusing else logging.CRITICAL):
+                self._to_its_end()
+            self._at_rest()
+            self._all_told(heard)
         except Violation as found:
             violation = str(found)
         finally:
             self.engine.abandon()
-            logging.disable(logging.NOTSET)
             fanout.PAGE = page
         return self._result(violation)
+
+    def _to_its_end(self) -> None:
+        self.plan()
+        self._run()
+        if self.nets is not Nets.NO_SWEEPER:
+            self.outside.look()
+            self._run()
+
+    def _at_rest(self) -> None:
+        quiet = self.weather.faults == Faults() and not self.weather.crash_after_effect
+        self.watch.rest.at_rest(live=self.nets is not Nets.NO_SWEEPER, quiet=quiet)
+        Listing(self.watch.seen).at_rest()
+        if quiet:
+            self._told_once()
+        if self.nets is Nets.NO_SWEEPER:
+            self.watch.driven.all_driven(
+                [command for command in map(self.host.read, self.bus.waiting.values()) if command]
+            )
+
+    def _told_once(self) -> None:
+        """With nothing in the way each message to a person goes out once; else a second one has the same Message-ID."""
+        sent = Counter(self.inbox.keys) + Counter(f"{key} (Teams)" for key in self.channel.keys)
+        if twice := [key for key, times in sent.items() if times > 1]:
+            raise Violation(f"mail: {twice[0]} went out {sent[twice[0]]} times")
+
+    def _all_told(self, heard: Heard) -> None:
+        """Nothing that was refused is lost in silence."""
+        if silent := heard.missed(self.weather.refusals, self.engine.trace):
+            raise Violation(f"known failure 2: nobody is told of {len(silent)} refusals: {', '.join(silent[:5])}")
 
     def _run(self) -> None:
         engine = self.engine
@@ -228,6 +239,10 @@ class Universe:
             jobs=frozenset(self.models._jobs),
             mails=tuple(self.inbox.keys),
         )
+
+    def _goes_live(self, circuit: Circuit) -> None:
+        self.operators.roll_back_at_once(circuit)
+        self.weather.refusals.strike_soon(self.engine.now())
 
     def waits(self, script: str, claim: GateClaim) -> timedelta | None:
         """How long until this person opens the mail; None: never."""

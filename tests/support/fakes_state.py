@@ -117,7 +117,7 @@ class FakeReleaseStore(Service):
             if known is not None and known.manifest_sha256 != release.manifest_sha256:
                 raise ConflictError(f"{release.release_id} exists with other content")
             if stored is None:
-                self.listed[release.release_id] = _listed(release)
+                self.listed[release.release_id] = as_listed(release)
                 self._unsettle(release)
                 self._put(release)
 
@@ -128,8 +128,7 @@ class FakeReleaseStore(Service):
         with self.lock_:
             listed = self.listed.get(release.release_id)
             if listed is not None and (listed.gen <= release.gen or listed.listed_at < given_up_before):
-                row = listed_as(release, undelivered=undelivered)
-                self.index[release.release_id] = replace(row, place=_place(release), reason=row.reason[:500])
+                self.index[release.release_id] = as_ended(release, undelivered)
                 del self.listed[release.release_id]
 
     def forget(self, release_id: str) -> None:
@@ -142,7 +141,7 @@ class FakeReleaseStore(Service):
     def reactivate(self, release: Release, at: datetime) -> None:
         self.asked("reactivate")
         with self.lock_:
-            self.listed[release.release_id] = replace(_listed(release), listed_at=at)
+            self.listed[release.release_id] = as_listed(release, at)
             self._unsettle(release)
 
     def _unsettle(self, release: Release) -> None:
@@ -358,7 +357,14 @@ def _place(release: Release) -> str:
     return f"{10**14 - 1 - order:014d}|{release.release_id}"
 
 
-def _listed(release: Release) -> ActiveRelease:
+def as_ended(release: Release, undelivered: tuple[str, ...]) -> Listed:
+    """What the index keeps of a release that has ended."""
+    row = listed_as(release, undelivered=undelivered)
+    return replace(row, place=_place(release), reason=row.reason[:500])
+
+
+def as_listed(release: Release, at: datetime | None = None) -> ActiveRelease:
+    """Its row in the list of those that have not ended."""
     return ActiveRelease(
         release_id=release.release_id,
         artifact_path=release.artifact_path,
@@ -366,7 +372,7 @@ def _listed(release: Release) -> ActiveRelease:
         manifest_sha256=release.manifest_sha256,
         build_id=release.build_id,
         gen=release.gen,
-        listed_at=release.created_at,
+        listed_at=at or release.created_at,
         signed_in=release.requested_by if release.requester_signed_in else "",
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from random import Random
 
 import pytest
 from azure.data.tables import TableServiceClient
@@ -15,6 +16,10 @@ from shared.adapters.table_store import (
     TableSlotStore,
 )
 from shared.application.ports import EndpointStore, MailLog, ReleaseStore, SlotStore
+from tests.simulation.engine import START, Engine
+from tests.simulation.faults import QUIET, Weather
+from tests.simulation.refusals import Refusals
+from tests.simulation.stores_in_steps import SimReleaseStore, SimSlotStore
 from tests.support.azurite import Account
 from tests.support.dropping_proxy import BUSY, CONNECTION_LOST, dropping_proxy
 from tests.support.fakes_state import FakeEndpointStore, FakeMailLog, FakeReleaseStore, FakeSlotStore
@@ -32,7 +37,7 @@ class Stores:
     mails: MailLog
 
 
-@pytest.fixture(params=["fake", "tables", *LOSSES])
+@pytest.fixture(params=["fake", "simulated", "tables", *LOSSES])
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     """Empty stores."""
     if request.param == "fake":
@@ -40,11 +45,23 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
             releases=FakeReleaseStore(), endpoints=FakeEndpointStore(), slots=FakeSlotStore(), mails=FakeMailLog()
         )
         return
+    if request.param == "simulated":
+        yield in_steps()
+        return
     account: Account = request.getfixturevalue("account")
     with (
         tables_of(account) if request.param == "tables" else losing_tables_of(account, LOSSES[request.param]) as stores
     ):
         yield stores
+
+
+def in_steps() -> Stores:
+    """The simulation's, whose operations are several requests, on a quiet day."""
+    releases, slots = SimReleaseStore(), SimSlotStore()
+    weather = Weather(engine=Engine(1), faults=QUIET, until=START, refusals=Refusals(Random(1)))  # noqa: S311
+    releases.weather = slots.weather = weather
+    releases.listed_one = lambda: None
+    return Stores(releases=releases, endpoints=FakeEndpointStore(), slots=slots, mails=FakeMailLog())
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from tests.simulation.invariants.drift import DriftTold
 from tests.simulation.invariants.seen import STUCK, Check, Seen, is_stuck
 
 C, R = CircuitPhase, ReleasePhase
-
 SWITCHING = frozenset({C.ACTIVATING_TEST, C.ACTIVATING, C.RESTORING})
+REFUSED = "is refused"
+"""In Test a switch that is refused fails at once: nobody is served from there, and the next release sets the default anew."""
 
 
 class AtRest(Check):
@@ -137,7 +138,7 @@ class AtRest(Check):
         endpoint = self.seen.models.endpoint(environment, name)
         if endpoint is None:
             return
-        if live and endpoint.state is not ProvisioningState.RUNNING:
+        if live and endpoint.state is not ProvisioningState.RUNNING and circuit not in self.seen.refused:
             self.drift_told.marked(lock, endpoint.default)
         if endpoint.default == lock.want:
             return
@@ -171,4 +172,5 @@ class AtRest(Check):
         newest = max(ledger, key=lambda row: row.fence, default=None)
         stored = self.seen.releases.rows[newest.release_id].get(run_key(lock.circuit)) if newest else None
         ends = [entry for entry in stored.row.hist if entry.source in SWITCHING] if stored else []
-        return bool(ends) and ends[-1].target in UNSUCCESSFUL and any(words in ends[-1].why for words in STUCK)
+        stuck = (*STUCK, REFUSED) if lock.environment is Environment.TEST else STUCK
+        return bool(ends) and ends[-1].target in UNSUCCESSFUL and any(words in ends[-1].why for words in stuck)

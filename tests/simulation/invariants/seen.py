@@ -41,6 +41,8 @@ class Seen:
     """A release wants its deployment as production's default: the moment in which a rollback hurts most."""
     stands: Callable[[Circuit], None] = lambda _circuit: None
     """A circuit is staged, live or restored: the moment in which somebody else may switch it."""
+    refused: set[Circuit] = field(default_factory=set)
+    """Circuits of which Azure ML says nothing any more, to us."""
     release_of: dict[str, str] = field(default_factory=dict)
     """Deployment name -> the release that makes it."""
     wanted: dict[tuple[Environment, Circuit], set[str]] = field(default_factory=lambda: defaultdict(set))
