@@ -91,7 +91,7 @@ class Timer:
 
     def _is_hindered(self) -> bool:
         weather = self.universe.weather
-        return weather.is_out("releases") or weather.refusals.is_refusing((*STATE, "bus"), self.engine.now())
+        return weather.is_out("releases") or weather.refusals.is_refusing((*STATE, "bus", "evidence"), self.engine.now())
 
     @staticmethod
     def _tick_after(time: datetime) -> datetime:

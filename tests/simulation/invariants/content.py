@@ -19,6 +19,8 @@ class Content(Check):
         super().__init__(seen)
         self.approved: dict[tuple[str, Circuit], str] = {}
         """Hash of the content that gate 1 approved."""
+        self.judged: set[tuple[str, Circuit, int]] = set()
+        """Transitions by their place in the history: looks that follow in the same phase judge nothing anew."""
 
     def written(self, row: Any) -> None:
         match row:
@@ -32,7 +34,10 @@ class Content(Check):
         return self.seen.engine.current is None or self.seen.engine.current.has_thread
 
     def _run(self, run: CircuitRun) -> None:
-        last = run.hist[-1]
+        last, transition = run.hist[-1], (run.release_id, run.circuit, len(run.hist))
+        if transition in self.judged:
+            return
+        self.judged.add(transition)
         match (last.source, last.target):
             case (C.PROMOTING, C.PROMOTED):
                 self._is_as_approved(run)
