@@ -116,7 +116,7 @@ STANDING = Faults(freeze=0.7, freeze_before_write=0.3, freeze_after_query=0.1, d
 OVERTAKING = Faults(freeze_before_making=0.5, duplicate=0.4, quick=True)
 SCATTERED = Faults(freeze=0.4, freeze_after_query=0.2, delay=0.5, duplicate=0.2)
 MEDDLED = Faults(meddled=0.6, duplicate=0.1, crash=0.05, delay=0.05)
-REFUSING = Faults(refusing=True, duplicate=0.1, crash=0.02)
+REFUSING = Faults(refusing=True, duplicate=0.02, crash=0.02)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)
 STUBBORN = Faults(stubborn=0.5, failing=0.02, duplicate=0.1, freeze=0.05)
 FORGED = Faults(forged=60, failing=0.05, endless=0.03, slow=0.2, duplicate=0.2, delay=0.2)

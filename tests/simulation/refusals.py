@@ -126,8 +126,11 @@ class Refusals:
         self.planned.append(Refusal(services=services, start=since, end=FOR_EVER, error=error, circuit=circuit))
 
     def _for_an_hour(self, since: datetime, nets: Nets) -> Refusal:
-        """Service Bus says no to identities and queues, never to a message; a bad request is bad on every server."""
-        services = self.random.choice(FOR_AN_HOUR)
+        """Service Bus says no to identities and queues, never to a message; a bad request is bad on every server.
+
+        What could not be sent before its message was a dead letter is the sweeper's to send.
+        """
+        services = self.random.choice([s for s in FOR_AN_HOUR if nets is not Nets.NO_SWEEPER or "bus" not in s])
         only_roles = "bus" in services or nets is Nets.NO_SWEEPER
         error = RoleMissing if only_roles or self.random.random() < 0.7 else Refused
         return Refusal(

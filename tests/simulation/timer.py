@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.universe import Universe
 
 TICK = timedelta(minutes=1)
-SERVICES = ("releases", "endpoints", "slots", "bus", "models", "mail")
+SERVICES = ("releases", "endpoints", "slots", "evidence", "bus", "models", "mail")
 
 
 class Timer:
@@ -78,7 +78,7 @@ class Timer:
             self.engine.note(f"the sweeper raised {outcome}")
         if outcome is None and not self._is_hindered():
             self.universe.watch.smoke_slots.swept()
-        if outcome is None and not any(map(self.universe.weather.is_out, SERVICES)):
+        if outcome is None and not self._is_anything_out():
             self.universe.watch.limits.swept()
         else:
             self.universe.watch.limits.hindered()
@@ -89,9 +89,13 @@ class Timer:
         if self._sweep_at is None or self._sweep_at > tick:
             self._sweep_on(tick)
 
+    def _is_anything_out(self) -> bool:
+        weather = self.universe.weather
+        return any(map(weather.is_out, SERVICES)) or weather.refusals.is_refusing(SERVICES, self.engine.now())
+
     def _is_hindered(self) -> bool:
         weather = self.universe.weather
-        return weather.is_out("releases") or weather.refusals.is_refusing((*STATE, "bus", "evidence"), self.engine.now())
+        return weather.is_out("releases") or weather.refusals.is_refusing((*STATE, "bus"), self.engine.now())
 
     @staticmethod
     def _tick_after(time: datetime) -> datetime:

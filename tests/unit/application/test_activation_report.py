@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.application.activation_report import activation_rows
+from shared.application.activation_report import activation_rows, is_half_way_back
+from shared.application.operations import Operations
 from shared.application.summary import release_summary
 from shared.domain.errors import PermanentError
 from shared.domain.model import CircuitPhase, Environment, Release, ReleasePhase
@@ -123,3 +124,41 @@ def test_a_release_that_failed_before_has_no_such_table(world: PipelineWorld) ->
     world.models.fail_next("registry_model", PermanentError("no"), times=99)
     world.to_phase(ReleasePhase.FAILED)
     assert activation_rows(world.release(), world.runs()) == ()
+
+
+def left_half_way(world: PipelineWorld) -> None:
+    """CIRCUIT is live by the second release, which fails at OTHER_CIRCUIT and can't take it back within its time."""
+    world.release_all(RELEASE_ID, CIRCUIT, OTHER_CIRCUIT)
+    world.clock.forward(timedelta(days=1))
+    switch = world.models.set_default
+
+    def refuse(environment: Environment, endpoint: str, deployment: str) -> None:
+        is_way_back = deployment == FIRST and endpoint != WILL_NOT_SWITCH
+        if environment is Environment.PRODUCTION and (
+            is_way_back or (endpoint, deployment) == (WILL_NOT_SWITCH, SECOND)
+        ):
+            raise PermanentError("the service refuses this deployment")
+        switch(environment, endpoint, deployment)
+
+    world.models.set_default = refuse  # type: ignore[method-assign]  # the fake's own method, for two endpoints
+    world.start(SECOND_ID, build="2")
+    world.to_phase(ReleasePhase.FAILED, SECOND_ID)
+    world.run()
+
+
+def test_a_retry_that_fails_before_it_switches_still_says_what_did_not_go_back(world: PipelineWorld) -> None:
+    """D11: found by the simulation; the second failure had another reason, and nothing told of the first one's rest."""
+    left_half_way(world)
+    assert world.live_default(CIRCUIT) == SECOND
+    Operations(world.ports).retry(SECOND_ID, by="ops", reason="again", exclude={})
+    world.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, SECOND_ID)
+    world.models.change_default(Environment.PRODUCTION, WILL_NOT_SWITCH, "somebody-elses")
+    world.to_phase(ReleasePhase.FAILED, SECOND_ID)
+    world.run()
+
+    release, runs = world.release(SECOND_ID), world.runs(SECOND_ID)
+    assert release.hist[-1].source == ReleasePhase.STAGING_PRODUCTION
+    left = {row.circuit: row for row in activation_rows(release, runs)}
+    assert [name for name, row in left.items() if row.is_left] == [str(CIRCUIT)]
+    assert "1 of 3 circuits did not go back" in release_summary(release, runs, ESTATE)
+    assert is_half_way_back(release, runs)
