@@ -100,7 +100,7 @@ def test_every_client_tells_a_sign_in_that_broke_from_one_that_was_refused(
     """A sign-in service that is down must not end as a wrong setting, nor a wrong setting be tried for an hour."""
     with pytest.raises(PipelineError) as caught:
         use(NoToken(error))
-    assert type(caught.value) is ours
+    assert isinstance(caught.value, ours)
 
 
 def test_the_app_signs_in_with_the_credential_that_tells_them_apart() -> None:
