@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.application.convergence import Converged, note_seen_live
 from shared.application.locks import LockLost, LockTaken, take_lock
 from shared.application.steps.deploy import deploy
 from shared.application.wants import MovedOn, NeverSwitched, want_live, want_previous
@@ -113,3 +114,34 @@ def test_a_rollback_given_up_between_look_and_write_is_gone_on_with_by_the_next(
     assert pipeline.circuit(CIRCUIT, again.rollback_id).phase is CircuitPhase.RESTORED
     assert pipeline.circuit(CIRCUIT, RELEASE_ID).phase is CircuitPhase.ROLLED_BACK
     assert pipeline.live_default() == OLD
+
+
+def test_a_rollback_that_was_given_up_before_it_looked_takes_nothing(pipeline: PipelineWorld) -> None:
+    """I4: whoever stood still until its run was over looks at its row before it writes, and lets go."""
+    started = pipeline.roll_back(CIRCUIT)
+    pipeline.run(lambda: bool(pipeline.runs(started.rollback_id)))
+    owner, wanted = pipeline.lock().owner, pipeline.lock().want
+
+    def given_up() -> None:
+        run = pipeline.circuit(CIRCUIT, started.rollback_id)
+        pipeline.change(run, phase=CircuitPhase.ERRORED, todo=Round.NONE, error="deadline", error_round=Round.ROLLBACK)
+
+    before(pipeline, "lock", given_up)
+    pipeline.run()
+    pipeline.sweep_for(timedelta(minutes=5))
+    assert pipeline.phase(started.rollback_id) is ReleasePhase.FAILED
+    assert (pipeline.lock().owner, pipeline.lock().want) == (owner, wanted)
+    assert not pipeline.lock().is_held(pipeline.clock.now())
+
+
+@pytest.mark.parametrize(("fence", "leaves"), [(3, ""), (4, DEPLOYMENT)])
+def test_what_was_seen_live_ends_only_the_way_back_that_was_looked_at(world: World, fence: int, leaves: str) -> None:
+    """D11: somebody has taken the lock since, so what leaves now may be live all the same."""
+    world.promoted(CircuitPhase.RESTORING)
+    world.put_lock(fence=3, want=OLD, leaves=DEPLOYMENT)
+    seen = Converged(default=OLD, lock=world.lock())
+    world.put_lock(fence=fence, want=OLD, leaves=DEPLOYMENT)
+    note_seen_live(seen, world.ports)
+    lock = world.lock()
+    assert lock is not None
+    assert lock.leaves == leaves
