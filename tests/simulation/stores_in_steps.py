@@ -41,6 +41,8 @@ class SimReleaseStore(FakeReleaseStore):
             if known is None:
                 self._put(release)
                 return
+            self._list(known.row)
+            self._wrote("begin")
         if known.row.manifest_sha256 != release.manifest_sha256:
             raise ConflictError(f"{release.release_id} exists with other content")
 

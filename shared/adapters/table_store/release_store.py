@@ -37,7 +37,10 @@ class TableReleaseStore:
         if stored is None:
             self._list_as_active(release)
             self._index.unsettle(release)
-            stored = self._first(release)
+            stored, is_ours = self._first(release)
+            if not is_ours:
+                # Whoever was quicker may have ended it since: the index would show it open for ever.
+                self._list_as_active(stored.row)
         if stored.row.manifest_sha256 != release.manifest_sha256:
             raise ConflictError(f"release {release.release_id} exists with other content; the first one stays")
 
@@ -49,16 +52,16 @@ class TableReleaseStore:
             if found is not None and decode(ActiveRelease, found).manifest_sha256 != release.manifest_sha256:
                 raise
 
-    def _first(self, release: Release) -> Versioned[Release]:
-        """The release's row: ours, or that of whoever was quicker."""
+    def _first(self, release: Release) -> tuple[Versioned[Release], bool]:
+        """The release's row, and whether it is ours; otherwise it is that of whoever was quicker."""
         try:
             (etag,) = self._releases.write(Write(columns=entity(release), etag=None))
         except ConflictError:
             stored = self.release(release.release_id)
             if stored is None:
                 raise
-            return stored
-        return Versioned(row=release, etag=etag)
+            return stored, False
+        return Versioned(row=release, etag=etag), True
 
     def finish(
         self, release: Release, *, undelivered: tuple[str, ...] = (), given_up_before: datetime = LONG_AGO

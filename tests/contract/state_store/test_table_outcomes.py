@@ -17,7 +17,7 @@ from shared.adapters.table_store import (
 from shared.application.ports import Insert, Update, Versioned
 from shared.domain.errors import ConflictError, StateRefused, TransientError
 from shared.domain.listing import Wanted
-from shared.domain.model import Release, Slot
+from shared.domain.model import Release, ReleasePhase, Slot
 from tests.support.azurite import Account
 from tests.support.builders import RELEASE_ID, a_gate, a_ledger_entry, a_lock, a_notice, a_release, a_run
 from tests.support.dropping_proxy import BUSY, CONNECTION_LOST, DroppingProxy, dropping_proxy
@@ -188,3 +188,30 @@ def test_storage_that_cannot_be_reached_is_a_transient_error(account: Account) -
             releases.release(RELEASE_ID)
         with pytest.raises(TransientError, match="table storage"):
             releases.commit(Insert(row=a_run()))
+
+
+class Overtaken(TableReleaseStore):
+    """Stands still behind its first write until somebody else has begun and ended the same process."""
+
+    service: TableServiceClient
+    has_stood = False
+
+    def _list_as_active(self, release: Release) -> None:
+        super()._list_as_active(release)
+        if not self.has_stood:
+            self.has_stood = True
+            quicker = TableReleaseStore(self.service)
+            quicker.begin(release)
+            quicker.finish(release)
+
+
+def test_whoever_begins_what_has_ended_meanwhile_puts_it_on_the_list_once_more(service: TableServiceClient) -> None:
+    """I8: found by the simulation: the index showed a report of drift as open for ever, and no sweep came by."""
+    late, report = Overtaken(service), a_release(phase=ReleasePhase.FAILED)
+    late.service = service
+    late.begin(report)
+    assert late.active_release_ids() == [RELEASE_ID]
+    late.finish(report)
+    (listed,), _ = late.list_releases(Wanted(), limit=2)
+    assert listed.phase is ReleasePhase.FAILED
+    assert not late.active_release_ids()
