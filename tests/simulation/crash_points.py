@@ -1,5 +1,7 @@
 """One release of five circuits on a quiet day, whose process is killed right after its k-th effect."""
 
+from shared.adapters.email.message import mime_message
+from shared.application.ports import Letter
 from shared.domain.errors import PermanentError
 from shared.domain.model import Circuit, Environment
 from shared.domain.naming import endpoint_name
@@ -7,10 +9,12 @@ from shared.domain.policy import Policy
 from tests.simulation.engine import START
 from tests.simulation.plan import CIRCUITS
 from tests.simulation.universe import Nets, Result, Universe
+from tests.support.circuit_world import ESTATE
 
 FIVE = (*CIRCUITS, Circuit(plant_id="P3", circuit_id="C2"))
 RELEASE = "20251210.1"
 SEED = 7
+SENDER = "releases@example.com"
 BEFORE = "deployment-by-hand"
 """What is live on adopted endpoints."""
 
@@ -25,11 +29,19 @@ class OneRelease(Universe):
         self.models._honours_names = True
         self.weather.crash_after_effect = crash_after_effect
         self.plan = self._one_release
+        self.inbox.known_by = self._message_id
+        self.mail_effects: list[int] = []
+        """Which effects were mails."""
 
     def _one_release(self) -> None:
         for circuit in FIVE[:2]:
             self.builds.adopt(circuit)
         self.engine.at(START, lambda: self.builds.upload(RELEASE, FIVE, number=0))
+
+    def _message_id(self, letter: Letter) -> str:
+        """As the mail adapter writes it: what a mail server or program knows two copies by."""
+        self.mail_effects.append(self.weather.effects + 1)
+        return str(mime_message(letter, sender=SENDER, estate=ESTATE)["Message-ID"])
 
     def script(self) -> str:
         return "approve"

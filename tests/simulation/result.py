@@ -27,6 +27,7 @@ class Result:
     defaults: frozenset[str] = frozenset()
     jobs: frozenset[str] = frozenset()
     mails: tuple[str, ...] = ()
+    """What each is known by, as often as it went out."""
 
     def told(self, lines: int = 60) -> str:
         """For people: the seed, how to replay it, and the end of the schedule."""

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.simulation.crash_points import BEFORE, RELEASE, OneThatGoesBack, crash_after
+from tests.simulation.crash_points import BEFORE, RELEASE, OneRelease, OneThatGoesBack, crash_after
 from tests.simulation.universe import Nets, Result
 
 SHARES = 8
@@ -32,6 +32,15 @@ def test_the_undisturbed_release_succeeds() -> None:
 def test_a_crash_after_any_effect_changes_nothing_about_the_end(share: int) -> None:
     """After the k-th table write, send, Azure ML call or mail, for every k; a repeated mail is the same message."""
     same_end(range(1 + share, undisturbed().effects + 1, SHARES), Nets.ALL)
+
+
+def test_a_mail_that_goes_out_twice_is_the_same_message() -> None:
+    """Killed right after the mail server has taken it: it goes out once more, under the Message-ID that it had."""
+    quiet = OneRelease()
+    expected = Counter(quiet.run().mails)
+    assert len(quiet.mail_effects) == expected.total() > 5
+    for effect, mail in zip(quiet.mail_effects, quiet.inbox.keys, strict=True):
+        assert Counter(crash_after(effect).mails) == expected + Counter([mail]), effect
 
 
 def test_the_sweeper_alone_brings_a_crashed_release_to_the_same_end() -> None:
