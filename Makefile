@@ -59,10 +59,11 @@ test-unit: setup ## Fast tests without a stack
 	@echo "== unit tests"
 	@$(PYTEST) -n 2 $(wildcard tests/unit tests/architecture tests/simulation)
 
-simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all); a violation prints its seed and schedule
-	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --nets $(or $(NETS),all)
+simulate: setup ## Seeded runs under faults (SEEDS=2000 FIRST=0 NETS=all PROFILE=…); a violation prints its seed and schedule
+	@$(BIN)/python -m tests.simulation --seeds "$(or $(SEEDS),300)" --first "$(or $(FIRST),0)" --nets "$(or $(NETS),all)" \
+		$(if $(PROFILE),--profile "$(PROFILE)")
 
-mutants: setup ## Switch on each deliberate defect: the simulation must catch it (ONLY=…); writes its rows of docs/reliability.md
+mutants: setup ## Switch on each deliberate defect: the simulation must catch it (ONLY=part of a name); writes its rows of docs/reliability.md
 	@$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)" --write docs/reliability.md
 
 test-contract: setup ## Each port on its fake and on the real SDK; each stand-in against the real SDK
@@ -87,7 +88,7 @@ test-chaos: setup ## Twelve circuits go live while the parts of their stack are 
 	@$(PYTEST) tests/chaos
 
 chaos: setup ## Fifty circuits while the host is killed every 2-10 s (SEED=1); prints what was killed, redelivered, swept
-	@$(BIN)/python -m tests.chaos --circuits $(or $(CIRCUITS),50) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.chaos --circuits "$(or $(CIRCUITS),50)" --seed "$(or $(SEED),1)"
 
 docs: setup ## Write the documents that are generated from the code
 	@$(BIN)/python -m tools.document

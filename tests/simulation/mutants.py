@@ -1,10 +1,11 @@
 """Deliberate defects, each switched on by itself: the simulation must catch every one, or it proves little.
 
-`python -m tests.simulation.mutants` prints which seed caught what; `--write` puts that table into the document.
+`python -m tests.simulation.mutants` prints which seed caught what and how to see that again; `--write` puts it into the document.
 """
 
 import argparse
 import itertools
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -24,9 +25,13 @@ from tests.simulation import (
 )
 from tests.simulation.defects import Mutant, switched_on
 from tests.simulation.universe import Nets, simulate
+from tests.support.arguments import at_least_one
+from tests.support.progress import NowAndThen, to_stderr
 
 MOST_SEEDS = 600
 LONGEST_TOLD = 110
+NOT_CAUGHT = "**no**"
+DAY = re.compile(r"\| (\d{4}-\d{2}-\d{2}) \|$")
 HEAD = ("| defect | nets | weather | caught at seed | by | on |", "| --- | --- | --- | --- | --- | --- |")
 BEGIN, END = "<!-- What follows was written by `make mutants`. -->\n", "<!-- Here ends what `make mutants` wrote. -->\n"
 """Marks in the document."""
@@ -51,17 +56,41 @@ class Caught:
     weather: str = ""
     nets: Nets = Nets.ALL
     seconds: float = 0.0
+    replay: str = ""
+    """The command that shows it again, if it was caught."""
+
+
+def defect_named(name: str) -> Mutant:
+    """ArgumentTypeError, with all names: there is none of this one."""
+    found = [mutant for mutant in MUTANTS if mutant.name == name]
+    if not found:
+        raise argparse.ArgumentTypeError(f"no defect is called {name!r}; there are:\n{all_names()}")
+    return found[0]
+
+
+def defects_with(part: str) -> Sequence[Mutant]:
+    """Those whose name contains it. ArgumentTypeError, with all names: none does."""
+    found = [mutant for mutant in MUTANTS if part in mutant.name]
+    if not found:
+        raise argparse.ArgumentTypeError(f"no defect's name contains {part!r}; there are:\n{all_names()}")
+    return found
+
+
+def all_names() -> str:
+    return "\n".join(f"  {mutant.name}" for mutant in MUTANTS)
 
 
 def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> Caught:
     """Run seeds until one of them notices; the same seed without the defect must be quiet."""
-    began = time.monotonic()
+    began, progress = time.monotonic(), NowAndThen()
     with switched_on(mutant):
         weathers = itertools.cycle([(nets, profile) for nets in mutant.nets for profile in mutant.profiles])
         for number, (nets, profile) in enumerate(itertools.islice(weathers, most), 1):
             result = simulate(number, nets=nets, profile=profile)
             if result.violation:
                 break
+            if progress.is_due():
+                to_stderr(f"   {mutant.name}: {number} of {most} seeds, not caught yet")
         else:
             return Caught(mutant=mutant, seeds=0, told="NOT CAUGHT", seconds=time.monotonic() - began)
     seconds = time.monotonic() - began
@@ -73,6 +102,7 @@ def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> Caught:
         weather=result.profile,
         nets=nets,
         seconds=seconds,
+        replay="" if healthy else result.replay(mutant.name),
     )
 
 
@@ -82,7 +112,7 @@ def row_of(caught: Caught, day: datetime) -> str:
         caught.mutant.name,
         caught.nets,
         caught.weather,
-        str(caught.seeds or "**no**"),
+        str(caught.seeds or NOT_CAUGHT),
         shortened(caught.told),
         f"{day:%Y-%m-%d}",
     )
@@ -111,29 +141,30 @@ def written_into(text: str, found: Sequence[Caught], day: datetime) -> str:
     rows = rows_in(text) | {caught.mutant.name: row_of(caught, day) for caught in found}
     table = [*HEAD, *(rows[mutant.name] for mutant in MUTANTS)]
     before, _, rest = text.partition(BEGIN)
-    said = f"{len(MUTANTS)} defects, each caught, each of these seeds quiet without its defect:"
-    return "\n".join([f"{before}{BEGIN}", said, "", *table, "", f"{END}{rest.partition(END)[2]}"])
+    return "\n".join(
+        [f"{before}{BEGIN}", said_of(table[len(HEAD) :]), "", *table, "", f"{END}{rest.partition(END)[2]}"]
+    )
+
+
+def said_of(rows: Sequence[str]) -> str:
+    """What is true of these rows: how many were caught, and when."""
+    caught = sum(f"| {NOT_CAUGHT} |" not in row for row in rows)
+    days = sorted({found[1] for row in rows if (found := DAY.search(row))})
+    when = f"all written on {days[0]}" if len(days) == 1 else f"written on different days, {days[0]} to {days[-1]}"
+    number = f"{len(rows)} defects, each" if caught == len(rows) else f"{len(rows)} defects, {caught} of them"
+    return (
+        f"{number} caught on the day in its row, by the code of that day, at a seed that was quiet without the defect.\n"
+        f"The rows were {when}; a run that misses a defect writes none:"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """1 if a defect is missed; then nothing is written. Else the rows of this run are, so that `--only` does for new ones."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants")
-    parser.add_argument("--only", default="", help="mutants whose name contains this")
-    parser.add_argument("--seeds", type=int, default=MOST_SEEDS, help="at most so many each")
-    parser.add_argument(
-        "--write", type=Path, help="the document whose table this run replaces, if it was of all of them"
-    )
-    chosen = parser.parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     found: list[Caught] = []
-    asked = [mutant for mutant in MUTANTS if chosen.only in mutant.name]
-    for number, mutant in enumerate(asked, 1):
-        caught = hunt(mutant, chosen.seeds)
-        found.append(caught)
-        print(
-            f"{number:>2}/{len(asked)} {mutant.name:<40} {caught.seeds or '-':>4} {caught.seconds:6.1f} s  "
-            f"{caught.told[:150]}",
-            flush=True,
-        )
+    for number, mutant in enumerate(chosen.only, 1):
+        found.append(hunt(mutant, chosen.seeds))
+        print(f"{number:>2}/{len(chosen.only)} {told(found[-1])}", flush=True)
     missed = sum(not caught.seeds for caught in found)
     print(f"{len(found)} defects, all caught" if not missed else f"{missed} of {len(found)} not caught")
     if chosen.write and not missed:
@@ -141,6 +172,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.write.write_text(text, encoding="utf-8")
         print(f"{chosen.write} says so now")
     return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
+    parser.add_argument(
+        "--only", type=defects_with, default="", metavar="PART", help="only defects whose name contains this; else all"
+    )
+    parser.add_argument(
+        "--seeds", type=at_least_one, default=MOST_SEEDS, help=f"at most so many for each; {MOST_SEEDS} unless told"
+    )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="DOCUMENT",
+        help="put the rows of this run's defects into its table; other rows stay, and all do if one defect is missed",
+    )
+    return parser
+
+
+def told(caught: Caught) -> str:
+    """For people; what was caught with the command that shows it again."""
+    line = f"{caught.mutant.name:<40} {caught.seeds or '-':>4} {caught.seconds:6.1f} s  {caught.told[:150]}"
+    return f"{line}\n      replay: {caught.replay}" if caught.replay else line
 
 
 if __name__ == "__main__":

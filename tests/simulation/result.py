@@ -1,5 +1,6 @@
-"""How a run ended, and how it is told."""
+"""How a run ended, how it is told, and how it is run again."""
 
+import shlex
 from dataclasses import dataclass
 
 from tests.simulation.nets import Nets
@@ -29,9 +30,31 @@ class Result:
     mails: tuple[str, ...] = ()
     """What each is known by, as often as it went out."""
 
-    def told(self, lines: int = 60) -> str:
-        """For people: the seed, how to replay it, and the end of the schedule."""
-        head = f"seed {self.seed} ({self.profile}, nets: {self.nets}): {self.violation or 'ok'}"
-        profile = f" --profile {self.profile}" if self.was_chosen else ""
-        again = f"replay: .venv/bin/python -m tests.simulation --seed {self.seed} --nets {self.nets}{profile} --trace"
-        return "\n".join([head, again, *(f"  {line}" for line in self.trace[-lines:])])
+    def told(self, lines: int = 60, *, defect: str = "") -> str:
+        """For people: the seed, how to replay it, and the end of the schedule; `defect`: the one that was switched on."""
+        with_it = f", with the defect {defect!r}" if defect else ""
+        head = f"seed {self.seed} ({self.profile}, nets: {self.nets}{with_it}): {self.violation or 'ok'}"
+        return "\n".join([head, f"replay: {self.replay(defect)}", *(f"  {line}" for line in self.trace[-lines:])])
+
+    def replay(self, defect: str = "") -> str:
+        """The command that makes the same run again and prints all of it.
+
+        A profile that was asked for is named and one that the seed chose is not: choosing takes a number from the seed.
+        """
+        chosen = [
+            "--seed",
+            str(self.seed),
+            "--nets",
+            self.nets,
+            *(["--profile", self.profile] if self.was_chosen else []),
+        ]
+        return shlex.join(
+            [
+                ".venv/bin/python",
+                "-m",
+                "tests.simulation",
+                *chosen,
+                *(["--defect", defect] if defect else []),
+                "--trace",
+            ]
+        )

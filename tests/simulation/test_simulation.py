@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,11 @@ from tests.simulation.__main__ import main
 from tests.simulation.defects import switched_on
 from tests.simulation.faults import PROFILES, Faults
 from tests.simulation.meddlers import AT_GATE
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import defect_named
+from tests.simulation.summary import EXCUSED, Summary
 from tests.simulation.universe import Nets, Universe, simulate
 
+ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 300
 SHARES = {Nets.ALL: 0.6, Nets.NO_REDELIVERY: 0.2, Nets.NO_SWEEPER: 0.2}
 EACH = {nets: round(SEEDS * share / len(PROFILES)) for nets, share in SHARES.items()}
@@ -75,8 +79,7 @@ def test_a_violation_prints_its_seed_and_schedule_and_the_printed_command_replay
     chosen: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`make simulate`, with a defect that every seed shows."""
-    defect = next(mutant for mutant in MUTANTS if mutant.name == "no gate before the registry")
-    with switched_on(defect):
+    with switched_on(defect_named("no gate before the registry")):
         assert main(["--first", "3", "--seeds", "20", *chosen]) == 1
         found = capsys.readouterr().out.splitlines()
         violation = next(line for line in found if line.startswith("seed "))
@@ -105,6 +108,54 @@ def test_what_meddlers_refusals_and_late_deploys_are_there_for_happens() -> None
         assert f"somebody changes the {what}" in told["meddled"]
     assert met >= {"releases", "endpoints", "evidence", "bus", "models", "mail", "teams"}
     assert re.search(r"freeze \S+\|(deploying_test|staging)\|", told["overtaking"])
+
+
+@pytest.mark.parametrize(
+    "asked", [["--seeds", "0"], ["--seeds", "-3"], ["--seeds", "many"], ["--profile", "sunny"], ["--nets", "none"]]
+)
+def test_what_would_show_nothing_is_refused(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No seeds are no violations either; it says what would do."""
+    with pytest.raises(SystemExit, match="2"):
+        main(asked)
+    told = capsys.readouterr().err
+    assert any(text in told for text in ("at least 1 is needed", "no whole number", *PROFILES, *Nets)), told
+
+
+def test_the_weather_that_is_asked_for_reaches_every_run() -> None:
+    """`make simulate PROFILE=azure`."""
+    made = subprocess.run(
+        ["make", "--dry-run", "simulate", "SEEDS=7", "PROFILE=azure"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = next(line for line in made.replace("\\\n", " ").splitlines() if "-m tests.simulation" in line)
+    assert shlex.split(command)[1:] == [
+        *("-m", "tests.simulation", "--seeds", "7", "--first", "0", "--nets", "all", "--profile", "azure")
+    ]
+
+
+def test_a_summary_tells_releases_dead_letters_and_excuses_apart() -> None:
+    """And what an excuse is, if there was one."""
+    summary = Summary()
+    result = simulate(1, profile="quiet")
+    summary.add(result)
+    assert "dead letters       0\nexcused defaults   none" in summary.told(1.0)
+    assert EXCUSED not in summary.told(1.0)
+    ends = ("20251210.1 succeeded", "20251210.2 failed", "20251211.1 succeeded", "rollback-6faf1fa9b06ed134 failed")
+    summary = Summary()
+    summary.add(
+        replace(result, violation="I1: it", phases=ends, dead_letters=3, excused=("by hand", "stuck", "by hand"))
+    )
+    assert summary.told(61.24).splitlines() == [
+        "1 seeds, 1 violations, 61.2 s",
+        "releases ended     succeeded 2, failed 1",
+        "rollbacks ended    failed 1",
+        "dead letters       3",
+        "excused defaults   by hand 2, stuck 1",
+        EXCUSED,
+    ]
 
 
 def test_the_seeds_reach_every_end_and_every_fault() -> None:
