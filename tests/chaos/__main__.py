@@ -1,13 +1,15 @@
-"""`python -m tests.chaos --circuits 50 --seed 1`: a release while everything is ended again and again; prints a report."""
+"""A release on a stack of its own while everything is ended again and again; prints a report, and meanwhile how far it is."""
 
 import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.disturbances import BROKER, HOST, STORAGE, Blow
 from tests.chaos.ordeal import Plan, run
+from tests.support.arguments import at_least_one
 
 WITHIN_SECONDS = 1800
 WITHOUT_END = (
@@ -17,20 +19,31 @@ WITHOUT_END = (
 )
 
 
-def main() -> int:
-    """1 if anything is wrong afterwards."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--circuits", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--calm", action="store_true", help="end nothing, for comparison; Azure ML still fails")
-    parser.add_argument("--keep", type=Path, help="a directory for the stack, kept afterwards")
-    asked = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """1 if anything is wrong afterwards, 2 if what is asked for makes no sense; then no stack is started."""
+    asked = _parser().parse_args(arguments)
     blows = () if asked.calm else WITHOUT_END
     plan = Plan(circuits=asked.circuits, seed=asked.seed, blows=blows, within_seconds=WITHIN_SECONDS)
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         report = run(plan, asked.keep or Path(scratch))
     print(report.told())
     return 1 if report.findings else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--circuits", type=at_least_one, default=50, help="how many the release has; 50 unless told")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of when what is ended and which requests to Azure ML fail; 1 unless told"
+    )
+    parser.add_argument("--calm", action="store_true", help="end nothing, for comparison; Azure ML still fails")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIRECTORY",
+        help="where the stack keeps its files and logs, which stay afterwards; else they are removed",
+    )
+    return parser
 
 
 if __name__ == "__main__":

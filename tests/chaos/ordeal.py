@@ -24,8 +24,10 @@ from local.stack.parts import SERVICE_BUS_CONFIG, clean_environment
 from local.stack.places import ROOT, Places
 from local.stack.ports import Ports, free_base
 from tests.chaos.disturbances import BROKER, HOST, STORAGE, Blow, Disturbances
+from tests.chaos.how_far import HowFar
 from tests.chaos.outside import Finding, delivered_again, everything_wrong, mails
 from tests.support.pipeline import ARTIFACT_NAME, ENDED, Json, Pipeline, entry
+from tests.support.progress import told_meanwhile
 from tests.support.stories import make_quick
 from tests.support.waiting import wait_until
 
@@ -143,7 +145,9 @@ def quickly_unlocked() -> Json:
 
 def run(plan: Plan, directory: Path) -> Report:
     """The whole ordeal; the release has ended in some way, and what is wrong stands in the report."""
-    with stack_of_its_own(directory) as pipeline:
+    how_far = HowFar(circuits=plan.circuits)
+    with told_meanwhile(how_far.told), stack_of_its_own(directory) as pipeline:
+        how_far.at = "a build registers its models"
         build(pipeline, plan.names)
         disturbances = Disturbances(
             places=pipeline.places,
@@ -152,18 +156,22 @@ def run(plan: Plan, directory: Path) -> Report:
             blows=plan.blows,
             faulty=plan.faulty,
         )
+        how_far.blows = disturbances.counts
         position, began = pipeline.azure_ml_position(), time.monotonic()
         path = f"releases/{RELEASE_ID}/{BUILD}/{ARTIFACT_NAME}"
         pipeline.upload(path, {"circuits": [entry(name) for name in plan.names]})
+        how_far.at = "uploaded"
         disturbances.start()
         try:
-            release = follow(pipeline, plan.within_seconds)
+            release = follow(pipeline, plan.within_seconds, seen_so_far=how_far.saw)
         finally:
             disturbances.stop()
         seconds = time.monotonic() - began
         # Locks of killed receivers would only run out after minutes; a broker that starts again gives them back.
         disturbances.strike(BROKER, signal.SIGTERM)
+        how_far.at = f"{release['phase']}; nothing more is ended, waits until nothing is left to do"
         wait_quiet(pipeline)
+        how_far.at = f"{release['phase']}; looks for what is wrong"
         return _report(plan, pipeline, position, release, seconds, disturbances)
 
 
@@ -187,7 +195,13 @@ def build(pipeline: Pipeline, circuits: Sequence[str]) -> None:
 # ---------------------------------------------------------------------------------------------- as a person
 
 
-def follow(pipeline: Pipeline, within_seconds: float, looked_at: Callable[[Invitation], object] | None = None) -> Json:
+def follow(
+    pipeline: Pipeline,
+    within_seconds: float,
+    looked_at: Callable[[Invitation], object] | None = None,
+    *,
+    seen_so_far: Callable[[Json], None] = lambda _release: None,
+) -> Json:
     """Until the release has ended; its gates are answered by whoever got the mail, and `looked_at` it before.
 
     Raises:
@@ -199,6 +213,7 @@ def follow(pipeline: Pipeline, within_seconds: float, looked_at: Callable[[Invit
         assert time.monotonic() < deadline, f"not ended in time: {last.get('phase')}, circuits {dict(standing)}"
         time.sleep(LOOK_EVERY_SECONDS)
         last = seen(pipeline) or last
+        seen_so_far(last)
         answer_open_gates(pipeline, last, looked_at)
     return last
 
