@@ -4,11 +4,11 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.chaos.disturbances import BROKER, HOST, STORAGE, Blow
-from tests.chaos.ordeal import Plan, run
+from tests.chaos.ordeal import Plan, Report, run
 from tests.support.arguments import at_least_one
 
 WITHIN_SECONDS = 1800
@@ -19,13 +19,13 @@ WITHOUT_END = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, ordeal: Callable[[Plan, Path], Report] = run) -> int:
     """1 if anything is wrong afterwards, 2 if what is asked for makes no sense; then no stack is started."""
     asked = _parser().parse_args(arguments)
     blows = () if asked.calm else WITHOUT_END
     plan = Plan(circuits=asked.circuits, seed=asked.seed, blows=blows, within_seconds=WITHIN_SECONDS)
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
-        report = run(plan, asked.keep or Path(scratch))
+        report = ordeal(plan, asked.keep or Path(scratch))
     print(report.told())
     return 1 if report.findings else 0
 

@@ -1,27 +1,27 @@
 """`make chaos` before it starts a stack, and what it tells while it runs."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.chaos import __main__ as chaos
+from tests.chaos.__main__ import main
 from tests.chaos.disturbances import BROKER, HOST
 from tests.chaos.how_far import HowFar
-from tests.chaos.ordeal import Plan
+from tests.chaos.ordeal import Plan, Report
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "many"])
-def test_no_circuits_are_refused_before_anything_starts(
-    asked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_circuits_are_refused_before_anything_starts(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A release of nothing shows nothing."""
-    started: list[Plan] = []
-    monkeypatch.setattr(chaos, "run", lambda plan, _directory: started.append(plan))
+
+    def ordeal(plan: Plan, directory: Path) -> Report:
+        raise AssertionError(f"{plan} was started in {directory}")
+
     with pytest.raises(SystemExit, match="2"):
-        chaos.main(["--circuits", asked])
+        main(["--circuits", asked], ordeal)
     told = capsys.readouterr().err
     assert "at least 1 is needed" in told or "no whole number" in told
-    assert started == []
 
 
 def test_how_far_it_is_tells_phase_circuits_and_blows() -> None:
