@@ -146,6 +146,12 @@ def written_into(text: str, found: Sequence[Caught], day: datetime) -> str:
     )
 
 
+def never_hunted(text: str, asked: Sequence[Mutant]) -> Sequence[str]:
+    """Defects without a row in the document that are not asked for either: the table could not be written in the end."""
+    known = {*rows_in(text), *(mutant.name for mutant in asked)}
+    return [mutant.name for mutant in MUTANTS if mutant.name not in known]
+
+
 def said_of(rows: Sequence[str]) -> str:
     """What is true of these rows: how many were caught, and when."""
     caught = sum(f"| {NOT_CAUGHT} |" not in row for row in rows)
@@ -160,7 +166,10 @@ def said_of(rows: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """1 if a defect is missed; then nothing is written. Else the rows of this run are, so that `--only` does for new ones."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.write and (unknown := never_hunted(chosen.write.read_text(encoding="utf-8"), chosen.only)):
+        parser.error(f"{chosen.write} has no row of these, and this run hunts others only: {', '.join(unknown)}")
     found: list[Caught] = []
     for number, mutant in enumerate(chosen.only, 1):
         found.append(hunt(mutant, chosen.seeds))

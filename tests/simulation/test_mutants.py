@@ -169,6 +169,17 @@ def test_the_document_says_what_is_true_of_its_rows() -> None:
     assert f"{BEGIN}\n{said_of(list(rows_in(RELIABILITY).values()))}\n" in RELIABILITY
 
 
+def test_a_table_that_could_not_be_written_is_told_of_before_the_hunt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A whole hunt takes an hour."""
+    document = tmp_path / "reliability.md"
+    document.write_text(f"{BEGIN}{END}", encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        main(["--only", MUTANTS[1].name, "--write", str(document)])
+    assert MUTANTS[0].name in capsys.readouterr().err
+
+
 def test_a_run_that_missed_one_is_not_written(tmp_path: Path) -> None:
     """What stood there before stays; this defect takes many seeds."""
     document = tmp_path / "reliability.md"
