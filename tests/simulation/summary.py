@@ -8,8 +8,8 @@ from tests.simulation.result import Result
 
 EXCUSED = (
     "Excused: at rest another default is live than the one that is wanted, and why is known: somebody switched it by hand; "
-    "its switch ended errored at its deadline and says so (stuck); Azure ML took a day for it; no sweeper ran. "
-    "Without such a reason it is a violation."
+    "its switch ended errored at its deadline, or was refused in Test, and its row says so (stuck); "
+    "Azure ML took a day for it; no sweeper ran. Without such a reason it is a violation."
 )
 
 
