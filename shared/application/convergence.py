@@ -9,7 +9,7 @@ from datetime import timedelta
 from shared.application.locks import LockLost
 from shared.application.ports import Endpoint, Ports, ProvisioningState
 from shared.application.settle import settle
-from shared.domain.errors import PermanentError, StateRefused
+from shared.domain.errors import PermanentError
 from shared.domain.events import CircuitEvent, CircuitSuperseded, StillRunning
 from shared.domain.model import Circuit, CircuitRun, EndpointLock, Environment
 from shared.telemetry import log
@@ -81,8 +81,6 @@ def hand_over(environment: Environment, run: CircuitRun, lost: LockLost, ports: 
     name = run.test_endpoint if environment is Environment.TEST else run.endpoint
     try:
         reached = converge(environment, run.circuit, name, ports)
-    except StateRefused:
-        raise
     except PermanentError as error:
         log.warning("endpoint can't be put right", action="put_right_failed", circuit=run.circuit, error=error)
         reached = None

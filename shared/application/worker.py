@@ -12,7 +12,7 @@ from shared.application.rollback_records import keep_records
 from shared.application.steps import activate, deploy, inspect, promote, restore, smoke_test
 from shared.application.work import Step, Work
 from shared.domain.commands import RunStep, StartQueued, StepKind
-from shared.domain.errors import ConfigurationError, PermanentError, StateRefused, TransientError
+from shared.domain.errors import ConfigurationError, PermanentError, TransientError
 from shared.domain.events import CircuitEvent, StepErrored, StepFailed, StillRunning
 from shared.domain.model import CircuitPhase, CircuitRun, Environment, ProcessKind, Release, Round
 from shared.domain.process import (
@@ -100,9 +100,8 @@ class Worker:
     def _run(self, kind: StepKind, work: Work) -> CircuitEvent | StillRunning:
         try:
             outcome = self.steps[kind](work, self.ports)
-        except (TransientError, StateRefused) as error:
-            wish = error.retry_after if isinstance(error, TransientError) else None
-            outcome = StillRunning(check_in=wish, transient=str(error))
+        except TransientError as error:
+            outcome = StillRunning(check_in=error.retry_after, transient=str(error))
         except PermanentError as error:
             _told("step failed", "step_failed", work, error)
             return StepFailed(at=self.ports.clock.now(), error=str(error), evidence=self._diagnosis(work))
@@ -154,7 +153,7 @@ class Worker:
         """Whatever a late worker may still have written, the endpoint's default becomes what is wanted.
 
         Raises:
-            TransientError, StateRefused: it is not there yet; the message comes again.
+            TransientError: it is not there yet; the message comes again.
         """
         drill = release.kind is ProcessKind.ROLLBACK and release.environment is Environment.TEST
         in_test = drill or command.phase in IN_TEST
@@ -162,8 +161,6 @@ class Worker:
         name = run.test_endpoint if in_test else run.endpoint
         try:
             reached = converge(environment, run.circuit, name, self.ports)
-        except StateRefused:
-            raise
         except PermanentError as error:
             log.error(
                 "endpoint can't be put right",

@@ -2,10 +2,10 @@
 
 PipelineError
 ├── TransientError          try the same again later (429, 5xx, connection)
-│   └── Occupied            other work of ours comes first; this has not begun, and no deadline runs
+│   ├── Occupied            other work of ours comes first; this has not begun, and no deadline runs
+│   └── StateRefused        this app's own tables and blobs say no (401, 403): waited for, as if they were down
 ├── PermanentError          the thing said no; a person must change something
 │   ├── ConfigurationError  a setting or a role is wrong (401, 403)
-│   │   └── StateRefused    of this app's own tables and blobs: waited for, as if they were down
 │   ├── InvalidManifest     the artifact can't be used
 │   └── Unalterable         what exists under this name is another thing, and stays so
 ├── ConflictError           somebody else wrote the row first: decide again on the fresh one
@@ -32,16 +32,19 @@ class Occupied(TransientError):
     """What it needs is taken by other work of this app; it has not begun."""
 
 
+class StateRefused(TransientError):
+    """This app may not use its own state: what it is at work on has not failed, and goes on when it may again.
+
+    Somebody must set it right, as with a `ConfigurationError`; whoever asks over HTTP is told the same.
+    """
+
+
 class PermanentError(PipelineError):
     """Trying again changes nothing."""
 
 
 class ConfigurationError(PermanentError):
     """The app is not allowed to do, or can't find, what its settings name."""
-
-
-class StateRefused(ConfigurationError):
-    """This app may not use its own state: what it is at work on has not failed, and goes on when it may again."""
 
 
 class InvalidManifest(PermanentError):

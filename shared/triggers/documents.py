@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.application.queries import Queries
 from shared.bootstrap import ports, settings
-from shared.domain.errors import ConfigurationError, PipelineError
+from shared.domain.errors import ConfigurationError, PipelineError, StateRefused
 from shared.telemetry import log
 from shared.triggers.http import API_HEADERS, json_reply, replies
 from shared.triggers.identity import READER, caller
@@ -46,7 +46,7 @@ def _health() -> tuple[str, Mapping[str, Sequence[str]], int]:
     """The status, what is wrong, and the HTTP status."""
     try:
         trouble = Queries(ports()).health()
-    except ConfigurationError as error:
+    except (ConfigurationError, StateRefused) as error:
         log.error("not set up right", action="health_failed", error=error)
         return "degraded", {"settings": [str(error)]}, 503
     except PipelineError as error:

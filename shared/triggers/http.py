@@ -11,7 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.application.views import ReleaseQuery
-from shared.domain.errors import ConfigurationError, ConflictError, PermanentError, RequestRefused, TransientError
+from shared.domain.errors import (
+    ConfigurationError,
+    ConflictError,
+    PermanentError,
+    RequestRefused,
+    StateRefused,
+    TransientError,
+)
 from shared.domain.model import Circuit
 from shared.domain.naming import CIRCUIT_PART
 from shared.pages import HEADERS, render_error
@@ -98,7 +105,7 @@ def replies(*, as_page: bool = False) -> Callable[[Handler], Handler]:
                 return refused(req, error.status, error.title, error.detail, as_page=as_page)
             except ValidationError as error:
                 return refused(req, 422, "Invalid request", _said(error), as_page=as_page)
-            except ConfigurationError as error:
+            except (ConfigurationError, StateRefused) as error:
                 log.error("not set up right", action="http_configuration", error=error)
                 return refused(req, 500, "The app is not set up right", str(error), as_page=as_page)
             except PermanentError as error:

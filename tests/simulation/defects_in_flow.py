@@ -264,7 +264,7 @@ DEFECTS = (
     Mutant.of("cancellations are forgotten", cancellations_are_forgotten, "quiet", "mild"),
     Mutant.of("the cursor's end is not checked", round_ends_before_its_fan_out, "scattered", "freezing"),
     Mutant.of("the cursor is written before the page", cursor_before_the_page, "crashing", "losing"),
-    Mutant.of("scan before the release's ETag", scan_before_the_release_is_read, "standing"),
+    Mutant.of("scan before the release's ETag", scan_before_the_release_is_read, "scattered"),
     Mutant.of("a failed circuit is not looked for", a_failed_circuit_is_not_looked_for, "azure", "rough"),
     Mutant.of("no gate before the registry", no_gate_before_the_registry),
     Mutant.of("no gate before production", no_gate_before_production),

@@ -10,6 +10,7 @@ from shared.application.operations import Operations
 from shared.application.ports import Ports
 from shared.application.steps import deploy, promote, restore, smoke_test
 from shared.domain.model import NoticeState
+from tests.simulation import refusals
 from tests.simulation.defects import NO_REDELIVERY, Mutant, Patches
 
 
@@ -64,7 +65,7 @@ class _Never(Exception):
 
 def a_role_that_is_missing_fails_the_circuit(patches: Patches) -> None:
     """What the simulation found in our own code: a release failed, and what it had switched stayed live."""
-    patches.set(worker_module, "StateRefused", _Never)
+    patches.set(refusals, "StoreRefused", refusals.RoleMissing)
     patches.set(restore, "PermanentError", _Never)
 
 

@@ -114,7 +114,7 @@ LOSING = Faults(lost_answer=0.1, transient=0.05, overtaken=0.1, repeated=0.2, ou
 DYING = Faults(crash=0.95, crash_within=5)
 STANDING = Faults(freeze=0.7, freeze_before_write=0.3, freeze_after_query=0.1, duplicate=0.3, overtaken=0.1, quick=True)
 OVERTAKING = Faults(freeze_before_making=0.5, duplicate=0.4, quick=True)
-SCATTERED = Faults(freeze=0.4, freeze_after_query=0.2, delay=0.5, duplicate=0.2)
+SCATTERED = Faults(freeze=0.4, freeze_after_query=0.4, delay=0.5, duplicate=0.2, quick=True)
 MEDDLED = Faults(meddled=0.6, duplicate=0.1, crash=0.05, delay=0.05)
 REFUSING = Faults(refusing=True, duplicate=0.02, crash=0.02)
 AZURE = Faults(throttled=0.08, slow=0.3, failing=0.05, endless=0.03, lost_answer=0.02)

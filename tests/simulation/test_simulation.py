@@ -100,7 +100,7 @@ def test_what_meddlers_refusals_and_late_deploys_are_there_for_happens() -> None
         for profile in ("meddled", "overtaking")
     }
     met = set[str]()
-    for seed in range(8):
+    for seed in range(30):
         universe = Universe(seed, profile="refusing")
         universe.run()
         met |= universe.weather.refusals.met_at

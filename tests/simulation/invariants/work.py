@@ -19,7 +19,7 @@ MOST_LOOKS = 600
 """At one circuit in one try in an hour: every 5 s at a switch, for ten minutes there and ten minutes back, twice."""
 MOST_DELIVERIES = 150
 """Of messages about one and the same state in an hour: ten deliveries, repeats of the sweeper, and waits up to 5 min."""
-PUT_OFF_AN_HOUR = 20
+PUT_OFF_AN_HOUR = 30
 """How often a message that waits for a service comes again in the end, and its copies."""
 MOST_TRIES = 60
 """Of one mail that its channel does not take: an hour long, 5 min apart in the end."""
