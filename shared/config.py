@@ -9,7 +9,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from shared.domain.errors import ConfigurationError
 from shared.domain.policy import AllowedLine, Policy
-from shared.domain.webhook import webhook_address
 
 SHORTEST_ALLOWED = 8
 """A shorter text would let too much pass."""
@@ -124,8 +123,7 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("release-pipeline@localhost.invalid", description="Sender of all mails")
     teams_webhook_url: SecretStr = Field(
-        SecretStr(""),
-        description="Workflows webhook of the Teams channel, by https, at a host that Workflows has; empty: none",
+        SecretStr(""), description="Workflows webhook of the Teams channel; empty: none"
     )
 
     website_auth_enabled: bool = Field(
@@ -219,13 +217,6 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("teams_webhook_url")
-    @classmethod
-    def _is_webhook(cls, value: SecretStr) -> SecretStr:
-        if address := value.get_secret_value():
-            webhook_address(address)
-        return value
 
     @field_validator("allowed_log_lines")
     @classmethod

@@ -1,18 +1,20 @@
 """Adapter: Adaptive Cards through a Teams Workflows webhook, whose address is a secret."""
 
 import http.client
+import ipaddress
 import json
 import ssl
 from datetime import timedelta
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from shared.adapters.retry_after import retry_after
 from shared.adapters.teams_card import card_message
 from shared.application.ports import Letter
 from shared.domain.errors import ConfigurationError, PermanentError, TransientError
-from shared.domain.webhook import webhook_address
 
 TIMEOUT_SECONDS = 20
+HOST_ENDINGS = (".logic.azure.com", ".environment.api.powerplatform.com")
+HOSTS = frozenset({"api.powerautomate.com"})
 
 
 class TeamsNotifier:
@@ -41,11 +43,26 @@ class TeamsNotifier:
 
 
 def _checked(text: str) -> SplitResult:
-    """Looked at when settings are read, and here again: nothing is sent anywhere else, whoever made this notifier."""
     try:
-        return webhook_address(text)
-    except ValueError as error:
-        raise ConfigurationError(f"TEAMS_WEBHOOK_URL: {error}") from None
+        url = urlsplit(text)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        raise ConfigurationError("TEAMS_WEBHOOK_URL is no address") from None
+    if _is_loopback(host) and url.scheme in {"http", "https"}:
+        return url
+    if url.scheme != "https" or not (host in HOSTS or host.endswith(HOST_ENDINGS)):
+        raise ConfigurationError(
+            "TEAMS_WEBHOOK_URL must be the https address of a Workflows webhook: "
+            f"{', '.join(f'*{ending}' for ending in HOST_ENDINGS)} or {', '.join(HOSTS)}"
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _post(url: SplitResult, body: bytes) -> tuple[int, timedelta | None]:
