@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.domain.model import UNSUCCESSFUL, CircuitPhase, CircuitRun, Release, ReleasePhase, Round
+from shared.domain.model import OVERTAKEN, UNSUCCESSFUL, CircuitPhase, CircuitRun, Release, ReleasePhase, Round
 from shared.domain.process import LIVE_INSTEAD
 
 NONE = "(none)"
@@ -27,27 +27,31 @@ class ActivationRow:
 def activation_rows(release: Release, runs: Sequence[CircuitRun]) -> tuple[ActivationRow, ...]:
     """Empty unless the release failed while it activated, or before that in a retry of one that could not take all back."""
     reverted = bool(release.hist) and release.hist[-1].source == ReleasePhase.REVERTING
-    if release.phase is not ReleasePhase.FAILED or not (reverted or any(map(_did_not_go_back, runs))):
+    if release.phase is not ReleasePhase.FAILED or not (reverted or any(map(did_not_go_back, runs))):
         return ()
     ordered = sorted(runs, key=lambda run: run.circuit)
     row = _row if reverted else _row_of_an_earlier_try
-    return tuple(row(run) for run in ordered if run.phase is not CircuitPhase.EXCLUDED)
+    return tuple(row(run) for run in ordered if run.phase is not CircuitPhase.EXCLUDED or did_not_go_back(run))
 
 
-def _did_not_go_back(run: CircuitRun) -> bool:
+def did_not_go_back(run: CircuitRun) -> bool:
     """Its last way back ended badly, and it has not been live or restored since: a retry that ends sooner mends nothing."""
     ways = (entry for entry in reversed(run.hist) if entry.source == CircuitPhase.RESTORING or entry.target in STOOD)
     last = next(ways, None)
-    return last is not None and last.target in UNSUCCESSFUL
+    return last is not None and last.target in UNSUCCESSFUL and run.phase not in OVERTAKEN
 
 
 def _row_of_an_earlier_try(run: CircuitRun) -> ActivationRow:
     """This try has switched nothing."""
-    before, is_left = run.previous_deployment or NONE, _did_not_go_back(run)
-    now = "not known since an earlier try, look at the endpoint" if is_left else before
+    before, is_left = run.previous_deployment or NONE, did_not_go_back(run)
+    now = "not known since an earlier try, look at the endpoint" if is_left else _untouched(run, before)
     return ActivationRow(
         circuit=str(run.circuit), before=before, tried=run.deployment, now=now, why=run.error, is_left=is_left
     )
+
+
+def _untouched(run: CircuitRun, before: str) -> str:
+    return _now(run, before) if run.phase in OVERTAKEN else before
 
 
 def _row(run: CircuitRun) -> ActivationRow:
@@ -58,7 +62,7 @@ def _row(run: CircuitRun) -> ActivationRow:
         tried=run.deployment,
         now=_now(run, before),
         why=run.error,
-        is_left=run.phase in UNSUCCESSFUL | {CircuitPhase.LIVE},
+        is_left=run.phase in UNSUCCESSFUL | {CircuitPhase.LIVE} or did_not_go_back(run),
     )
 
 
@@ -87,7 +91,7 @@ def _now(run: CircuitRun, before: str) -> str:
 def is_half_way_back(release: Release, runs: Sequence[CircuitRun]) -> bool:
     """Did the release fail, and could not put all it had switched back? A rollback goes on from there."""
     stuck = any(run.phase in UNSUCCESSFUL and run.error_round is Round.REVERSION for run in runs)
-    return release.phase is ReleasePhase.FAILED and (stuck or any(map(_did_not_go_back, runs)))
+    return release.phase is ReleasePhase.FAILED and (stuck or any(map(did_not_go_back, runs)))
 
 
 def table_lines(rows: Sequence[ActivationRow]) -> Iterator[str]:

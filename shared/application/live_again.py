@@ -10,7 +10,6 @@ from datetime import timedelta
 from shared.application.live import Live
 from shared.application.ports import TERMINAL_JOB_STATUSES, Job, Ports
 from shared.application.side_by_side import AGAIN, Facts, is_of_this_input, keep_predictions, run_of
-from shared.application.smoke_jobs import unnamed_job
 from shared.application.work import Work
 from shared.domain.errors import PermanentError
 from shared.domain.events import StillRunning
@@ -60,8 +59,6 @@ def _look(work: Work, ports: Ports, live: Live, job_name: str) -> StillRunning:
         job = ports.models.start_smoke_job(
             endpoint=run.test_endpoint, deployment=live.name, circuit=run.circuit, job_name=name
         )
-        if job.name != name:  # then each invocation makes a job, also one whose answer was lost
-            job = unnamed_job(run, ports, deployment=live.name) or job
         return _remember(work, live, {"job_name": job.name}, check_in=None)
     if job.status in TERMINAL_JOB_STATUSES:
         return _remember(work, live, {"job_name": job.name, **_outcome(work, ports, job)})

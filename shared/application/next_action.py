@@ -58,7 +58,7 @@ def next_action(release: Release, runs: Sequence[CircuitRun]) -> str:
         case ReleasePhase.FAILED if any(run.phase is CircuitPhase.FAILED for run in runs):
             return _after_failure(retry, runs)
         case ReleasePhase.FAILED:
-            return f"{retry}: nothing was refused, technology broke.{_if_endpoint_failed(runs)}"
+            return f"{retry}, once the cause that each circuit names is gone.{_if_endpoint_failed(runs)}"
         case ReleasePhase.EXPIRED:
             return f"ask an operator to open the gate again, with fresh evidence and a new deadline ({retry})."
         case ReleasePhase.INVALID:

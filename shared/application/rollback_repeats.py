@@ -97,5 +97,7 @@ def _took_away(request: RollbackRequest, lock: EndpointLock, ports: Ports) -> Re
 def fingerprint(request: RollbackRequest) -> str:
     """Equal for identical requests, whoever sends them."""
     circuits, only = (",".join(sorted(map(str, names))) for names in (request.circuits, request.only))
-    said = (request.environment, request.release_id, request.plant_id, circuits, only, request.to)
+    said: tuple[str, ...] = (request.environment, request.release_id, request.plant_id, circuits, only, request.to)
+    if request.within:
+        said = (*said, ",".join(sorted(map(str, request.within))))
     return hashlib.sha256("|".join(said).encode()).hexdigest()

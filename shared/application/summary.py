@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from shared.application.activation_report import activation_rows, not_as_it_was, table_lines
+from shared.application.activation_report import activation_rows, did_not_go_back, not_as_it_was, table_lines
 from shared.application.findings import own_error, told_once
 from shared.application.locks import hold_told
 from shared.application.next_action import diagnosis, has_failed, next_action
@@ -68,7 +68,7 @@ def production_summary(
         "",
         *(["↩️ Rolled Back Since:", *(f"   - {_spaced(run)}: {run.hist[-1].why}" for run in back), ""] if back else []),
         *(
-            ["⏭️ Not Deployed:", *(f"   - {_spaced(run)}: {outcome(run, release)}" for run in absent), ""]
+            ["⏭️ Not Deployed:", *(f"   - {_spaced(run)}: {outcome(run, release)}{_left(run)}" for run in absent), ""]
             if absent
             else []
         ),
@@ -77,6 +77,13 @@ def production_summary(
         RULE,
     ]
     return "\n".join(lines)
+
+
+def _left(run: CircuitRun) -> str:
+    """What an earlier try of the release has switched and not taken back is no less live for being left out."""
+    return (
+        f"; an earlier try could not take {run.deployment} back, look at the endpoint" if did_not_go_back(run) else ""
+    )
 
 
 def deployed_at(release: Release, runs: Sequence[CircuitRun]) -> str:

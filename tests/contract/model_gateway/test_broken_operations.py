@@ -111,7 +111,7 @@ def test_what_sticks_in_creating_ends_at_the_deadline(ended_under: Ended, operat
     assert run.error == "deploying_test did not end within 0:05:00; remove the cause, then retry the release"
     assert seen in told(world, circuit)
     report = failure_report(world.release(), world.runs())
-    assert f"Next: POST /api/releases/{RELEASE_ID}/retry: nothing was refused, technology broke." in report
+    assert f"Next: POST /api/releases/{RELEASE_ID}/retry, once the cause that each circuit names is gone." in report
 
 
 def test_a_registry_operation_that_fails_ends_the_release_with_devs_candidates(ended_under: Ended) -> None:

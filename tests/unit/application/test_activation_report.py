@@ -162,3 +162,29 @@ def test_a_retry_that_fails_before_it_switches_still_says_what_did_not_go_back(w
     assert [name for name, row in left.items() if row.is_left] == [str(CIRCUIT)]
     assert "1 of 3 circuits did not go back" in release_summary(release, runs, ESTATE)
     assert is_half_way_back(release, runs)
+
+
+def test_who_is_left_out_of_the_retry_is_no_less_live(world: PipelineWorld) -> None:
+    """D11: the natural next step after a way back that got stuck; the summary of the success says it too."""
+    left_half_way(world)
+    Operations(world.ports).retry(SECOND_ID, by="ops", reason="again", exclude={str(CIRCUIT): "stuck"})
+    world.models.set_default = type(world.models).set_default.__get__(world.models)  # type: ignore[method-assign]
+    world.to_phase(ReleasePhase.SUCCEEDED, SECOND_ID)
+    world.run()
+
+    assert world.live_default(CIRCUIT) == SECOND
+    told = release_summary(world.release(SECOND_ID), world.runs(SECOND_ID), ESTATE).partition("Not Deployed:")[2]
+    assert f"an earlier try could not take {SECOND} back" in told
+
+
+def test_a_retry_without_it_that_fails_too_says_that_it_was_left(world: PipelineWorld) -> None:
+    """D11: left out, and still the first thing to say."""
+    left_half_way(world)
+    Operations(world.ports).retry(SECOND_ID, by="ops", reason="again", exclude={str(CIRCUIT): "stuck"})
+    world.to_phase(ReleasePhase.AWAITING_PRODUCTION_APPROVAL, SECOND_ID)
+    world.models.change_default(Environment.PRODUCTION, WILL_NOT_SWITCH, "somebody-elses")
+    world.to_phase(ReleasePhase.FAILED, SECOND_ID)
+    world.run()
+
+    rows = activation_rows(world.release(SECOND_ID), world.runs(SECOND_ID))
+    assert [row.circuit for row in rows if row.is_left] == [str(CIRCUIT)]

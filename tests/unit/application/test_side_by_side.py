@@ -17,7 +17,6 @@ from tests.support.fake_models import JobPlan
 from tests.support.pipeline_world import PipelineWorld
 
 FIRST, SECOND = RELEASE_ID, "20251211.1"
-ENDPOINT, LIVE = "be-plant001-circuit01", "deployment-20251210-1"
 OTHER = b"row,prediction\n0,1.5\n1,3.5\n"
 
 type Spoil = Callable[[PipelineWorld], None]
@@ -112,24 +111,6 @@ def test_a_service_that_names_jobs_itself_scores_it_once_as_well(pipeline: Pipel
     pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER, honour_name=False))
     assert "absent" not in beside(pipeline)
     assert len(pipeline.models.calls("start_smoke_job")) == 3
-
-
-def test_jobs_whose_answers_were_lost_are_cancelled_when_the_live_model_scores_too(pipeline: PipelineWorld) -> None:
-    """D14, as in a smoke test: a service that ignores names has made one for each; the oldest is kept."""
-    changed_input(pipeline)
-    pipeline.models.plan_job(CIRCUIT, JobPlan(predictions=OTHER, honour_name=False, takes=timedelta(minutes=2)))
-    for _ in range(2):
-        pipeline.models.start_smoke_job(endpoint=ENDPOINT, deployment=LIVE, circuit=CIRCUIT, job_name="beside-lost")
-        pipeline.clock.forward(timedelta(seconds=1))
-
-    found = beside(pipeline)
-
-    assert found["told"] == "1 of 2 rows differ, by 0.5 on average, by 1 at most"
-    oldest, *others = [job.name for job in pipeline.models.smoke_jobs(endpoint=ENDPOINT, deployment=LIVE)][-3:]
-    again = pipeline.circuit(CIRCUIT, SECOND).evidence["live_again"]
-    assert isinstance(again, Mapping)
-    assert again["job_name"] == oldest
-    assert pipeline.models.cancelled_jobs == others
 
 
 def refuse(world: PipelineWorld) -> None:
