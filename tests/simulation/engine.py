@@ -69,7 +69,6 @@ class Engine:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311  # schedules, not secrets
-        random.seed(seed)  # the jitter of `settle`
         self._now = START
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._tie = itertools.count()

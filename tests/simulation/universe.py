@@ -20,7 +20,7 @@ from shared.domain.rows import RELEASE_KEY, notice_key
 from tests.simulation.approvers import APPROVERS, Approvers
 from tests.simulation.azure_ml_in_time import SimModels
 from tests.simulation.builds import Builds
-from tests.simulation.bus import SimBus
+from tests.simulation.bus import Message, SimBus
 from tests.simulation.engine import START, Engine, Violation
 from tests.simulation.faults import PROFILES, Faults, Proxy, Weather
 from tests.simulation.forger import Forger
@@ -121,7 +121,7 @@ class Universe:
             self.evidence,
             ESTATE,
         )
-        self.bus.hindered = lambda message: self.watch.limits.hindered(self.host.read(message))
+        self.bus.hindered = self._hindered
         self.policy = policy or seeded_policy(self.engine)
         self.ports = self._ports()
         self.plan: Callable[[], None] = lambda: seeded_plan(self)
@@ -146,12 +146,19 @@ class Universe:
             estate=ESTATE,
         )
 
+    def _hindered(self, message: Message) -> None:
+        """Of what nobody of ours has sent, or nobody can read, nothing else has to wait."""
+        command = self.host.read(message)
+        if command is not None and not message.is_forged:
+            self.watch.limits.hindered(command)
+
     def _stands(self, circuit: Circuit) -> None:
         self.outside.stands(circuit)
         self.operators.hold_sometimes(circuit)
 
     def run(self) -> Result:
         """To the end, or to the first violation."""
+        random.seed(self.seed)  # the jitter of `settle`
         violation, page = "", fanout.PAGE
         fanout.PAGE = self.page  # so that a few circuits are several pages
         heard = Heard()

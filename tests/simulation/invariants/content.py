@@ -27,7 +27,7 @@ class Content(Check):
             case Gate(gate=GateName.REGISTRY, state=GateState.APPROVED):
                 runs = [stored.row for stored in self.seen.releases._of(CircuitRun, row.release_id)]
                 self.approved |= {(run.release_id, run.circuit): run.source_hash for run in runs}
-            case CircuitRun() if not self._may_be_late():
+            case CircuitRun():
                 self._run(row)
 
     def _may_be_late(self) -> bool:
@@ -38,6 +38,8 @@ class Content(Check):
         if transition in self.judged:
             return
         self.judged.add(transition)
+        if self._may_be_late():
+            return
         match (last.source, last.target):
             case (C.PROMOTING, C.PROMOTED):
                 self._is_as_approved(run)

@@ -111,7 +111,7 @@ class Limits(Check):
         if now - self.swept_at > NOT_SWEPT:
             self.late = {}
         self.swept_at = now
-        found = {late for release in self._listed() for late in self._late(release)}
+        found = dict.fromkeys(late for release in self._listed() for late in self._late(release))
         self.late = {late: self.late.get(late, now) for late in found}
         for ((release_id, what), why), since in self.late.items():
             if now - since > PATIENCE:

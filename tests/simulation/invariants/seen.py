@@ -80,5 +80,4 @@ def is_held(lock: EndpointLock, now: datetime) -> bool:
 def is_stuck(run: CircuitRun) -> bool:
     """D11's named cases: it could not be put right within its deadline, now or in an earlier try; the report says so."""
     ways_back = [entry for entry in run.hist if entry.source == CircuitPhase.RESTORING]
-    ends = [(run.phase, run.error), *((entry.target, entry.why) for entry in ways_back[-1:])]
-    return any(phase in UNSUCCESSFUL and any(words in why for words in STUCK) for phase, why in ends)
+    return any(entry.target in UNSUCCESSFUL and any(words in entry.why for words in STUCK) for entry in ways_back[-1:])

@@ -56,7 +56,7 @@ class SmokeSlots(Check):
         if now - self.swept_at > LONGEST_ABANDONED:  # nothing was under way that could want a slot
             self.abandoned = {}
         self.swept_at = now
-        abandoned = {(slot.number, slot.owner) for slot in self.abandoned_slots()}
+        abandoned = dict.fromkeys((slot.number, slot.owner) for slot in self.abandoned_slots())
         self.abandoned = {slot: self.abandoned.get(slot, now) for slot in abandoned}
         for (number, owner), since in self.abandoned.items():
             if now - since > LONGEST_ABANDONED:

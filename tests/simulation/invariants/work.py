@@ -53,7 +53,7 @@ class BoundedWork(Check):
     def delivered(self, command: Sendable) -> None:
         """Whatever its number, and however often it was put off: it speaks of this state."""
         same = replace(command, redrive=0, postponed=0, revived=0)
-        row = run_key(command.circuit) if isinstance(command, RunStep) else RELEASE_KEY
+        row = run_key(command.circuit) if isinstance(command, RunStep) else getattr(command, "row_key", RELEASE_KEY)
         drives = self.drives[getattr(command, "release_id", ""), row]
         self._happens(f"{message_id(same)}: a message came", MOST_DELIVERIES + PUT_OFF_AN_HOUR * drives)
 
