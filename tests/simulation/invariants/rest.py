@@ -25,6 +25,8 @@ from tests.simulation.invariants.drift import DriftTold
 from tests.simulation.invariants.seen import STUCK, Check, Seen, is_stuck
 
 C, R = CircuitPhase, ReleasePhase
+UNTOUCHED = frozenset({C.STAGED, C.SUPERSEDED})
+"""Where a switch goes that was not begun; what an earlier one has left is left still."""
 SWITCHING = frozenset({C.ACTIVATING_TEST, C.ACTIVATING, C.RESTORING})
 REFUSED = "is refused"
 """In Test a switch that is refused fails at once: nobody is served from there, and the next release sets the default anew."""
@@ -171,6 +173,7 @@ class AtRest(Check):
         ledger = self.seen.endpoints.ledgers[lock.environment, lock.circuit]
         newest = max(ledger, key=lambda row: row.fence, default=None)
         stored = self.seen.releases.rows[newest.release_id].get(run_key(lock.circuit)) if newest else None
-        ends = [entry for entry in stored.row.hist if entry.source in SWITCHING] if stored else []
+        hist = stored.row.hist if stored else ()
+        ends = [entry for entry in hist if entry.source in SWITCHING and entry.target not in UNTOUCHED]
         stuck = (*STUCK, REFUSED) if lock.environment is Environment.TEST else STUCK
         return bool(ends) and ends[-1].target in UNSUCCESSFUL and any(words in ends[-1].why for words in stuck)
