@@ -70,7 +70,7 @@ def gate_and_release_apart(patches: Patches) -> None:
 DEFECTS = (
     Mutant.of("rows are written without their ETag", rows_without_etag, "scattered", "freezing"),
     Mutant.of("locks are written without their ETag", locks_without_etag, "scattered", "freezing"),
-    Mutant.of("slots are written without their ETag", slots_without_etag, "standing", "scattered"),
+    Mutant.of("slots are written without their ETag", slots_without_etag, "standing"),
     Mutant.of("op_id is not read again", conflicts_with_oneself_are_believed, "losing", nets=NO_SWEEPER),
     Mutant.of("messages are sent before the row", messages_before_rows, "crashing", nets=NO_SWEEPER),
     Mutant.of("gate and release in two transactions", gate_and_release_apart, "crashing", "rough"),
