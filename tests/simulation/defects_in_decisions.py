@@ -9,9 +9,9 @@ from shared.application.gates import Gates, Standing
 from shared.application.steps import activate
 from shared.domain import process
 from shared.domain.events import GateApproved
-from shared.domain.model import EndpointLock, ReleasePhase
-from shared.domain.naming import release_seq
+from shared.domain.model import ReleasePhase
 from tests.simulation.defects import Mutant, Patches
+from tests.simulation.defects_in_endpoints import look_newest
 
 
 def one_approver_is_enough(patches: Patches) -> None:
@@ -64,16 +64,7 @@ def a_rollback_goes_back_to_the_first(patches: Patches) -> None:
 
 
 def older_releases_pass_in_test(patches: Patches) -> None:
-    want, owned = wants.want_in_test, wants.owned_lock
-
-    def young(work: Any, ports: Any) -> Any:
-        return want(replace(work, release=replace(work.release, seq=99_999_999_999_999)), ports)
-
-    def honest(work: Any, environment: Any, held: Any) -> EndpointLock:
-        return replace(owned(work, environment, held), owner_seq=release_seq(work.release.release_id))
-
-    patches.set(activate, "want_in_test", young)
-    patches.set(wants, "owned_lock", honest)
+    look_newest(patches, wants.want_in_test, used_in=activate, owned_in=wants)
 
 
 def whoever_is_over_still_wants(patches: Patches) -> None:

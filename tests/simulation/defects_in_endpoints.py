@@ -46,16 +46,21 @@ def locks_are_never_released(patches: Patches) -> None:
 
 def older_releases_take_locks_too(patches: Patches) -> None:
     """A newer release has had the endpoint, and an older one takes it all the same."""
-    take, owned = locks.take_lock, locks.owned_lock
+    look_newest(patches, locks.take_lock, used_in=deploy, owned_in=locks)
+
+
+def look_newest(patches: Patches, use: Any, *, used_in: Any, owned_in: Any) -> None:
+    """Whoever asks is taken for the newest release; what is written says the truth."""
+    owned = owned_in.owned_lock
 
     def young(work: Any, ports: Any) -> Any:
-        return take(replace(work, release=replace(work.release, seq=99_999_999_999_999)), ports)
+        return use(replace(work, release=replace(work.release, seq=99_999_999_999_999)), ports)
 
     def honest(work: Any, environment: Any, held: Any) -> EndpointLock:
         return replace(owned(work, environment, held), owner_seq=release_seq(work.release.release_id))
 
-    patches.set(deploy, "take_lock", young)
-    patches.set(locks, "owned_lock", honest)
+    patches.set(used_in, use.__name__, young)
+    patches.set(owned_in, "owned_lock", honest)
 
 
 def holds_are_ignored(patches: Patches) -> None:
